@@ -1,0 +1,41 @@
+-- STABLE, so PostgreSQL itself refuses any change in here.
+CREATE OR REPLACE FUNCTION pggit.preview_baselines_rolling(
+    p_lookback_days integer DEFAULT 7,
+    p_min_samples integer DEFAULT 10,
+    p_force_recalc boolean DEFAULT FALSE
+)
+RETURNS TABLE (
+    operation_type text,
+    sample_count integer,
+    p99_old_ms numeric,
+    p99_new_ms numeric,
+    percent_change numeric,
+    verdict text,
+    problems text[]
+)
+LANGUAGE plpgsql
+STABLE
+AS $$
+BEGIN
+    PERFORM pggit.require_baseline_arguments(p_lookback_days, p_min_samples, p_force_recalc);
+
+    RETURN QUERY
+    SELECT
+        kind.operation_type,
+        coalesce((planned.candidate).sample_count, 0),
+        round(active.p99_microseconds / 1000.0, 3),
+        round((planned.candidate).p99_microseconds / 1000.0, 3),
+        planned.percent_change,
+        CASE WHEN (planned.candidate).sample_count >= p_min_samples THEN planned.verdict ELSE 'skip' END,
+        coalesce(planned.problems, '{}')
+    FROM pggit.performance_operation_types AS kind
+    LEFT JOIN pggit.plan_baselines(p_lookback_days, 1, p_force_recalc) AS planned
+        ON kind.operation_type = planned.operation_type
+    LEFT JOIN LATERAL pggit.active_baseline(kind.operation_type) AS active ON TRUE
+    WHERE kind.is_tracked
+    ORDER BY kind.operation_type;
+END;
+$$;
+
+COMMENT ON FUNCTION pggit.preview_baselines_rolling(integer, integer, boolean) IS
+'What recalculate_all_baselines_rolling with the same arguments would do now, one row per tracked operation, changing nothing. verdict: create, replace, keep, hold, skip (too few metrics), fail (problems say why).';

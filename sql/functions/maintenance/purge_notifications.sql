@@ -1,0 +1,110 @@
+-- Retention. One call does one small thing: it drops one whole partition of the log, or removes one batch of rows from
+-- each table, so that locks are held for milliseconds. Call it until every count is zero.
+CREATE OR REPLACE FUNCTION pggit.purge_notifications(
+    p_older_than interval DEFAULT '90 days',
+    p_batch integer DEFAULT 10000
+)
+RETURNS TABLE (relation text, deleted bigint)
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pggit, pg_temp
+SET timezone = 'UTC'
+SET datestyle = 'ISO, MDY'
+SET lock_timeout = '500ms'
+AS $$
+DECLARE
+    v_cutoff timestamptz;
+    v_partition text;
+BEGIN
+    IF p_older_than IS NULL OR p_older_than < interval '1 day' THEN
+        RAISE EXCEPTION 'p_older_than is %, it must be one day at least', coalesce(p_older_than::text, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF p_batch IS NULL OR p_batch < 1 THEN
+        RAISE EXCEPTION 'p_batch is %, it must be one at least', coalesce(p_batch::text, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    v_cutoff := now() - p_older_than;
+
+    -- Dropping locks the whole log for an instant. Whoever reads it for longer than the lock_timeout wins: the
+    -- partition is tried again by the next call. Nothing else is locked by us here, so no deadlock can come of it.
+    FOR v_partition IN
+        SELECT part.relname
+        FROM pg_inherits AS child
+        INNER JOIN pg_class AS part ON child.inhrelid = part.oid
+        CROSS JOIN LATERAL regexp_match(pg_get_expr(part.relpartbound, part.oid), $re$TO \('([^']+)'\)$re$) AS upper_bound
+        WHERE child.inhparent = 'pggit.alert_notification_log'::regclass
+            AND part.relnamespace = 'pggit'::regnamespace
+            AND upper_bound[1]::timestamptz <= v_cutoff
+        ORDER BY upper_bound[1]::timestamptz
+    LOOP
+        BEGIN
+            EXECUTE format('DROP TABLE pggit.%I', v_partition);
+            relation := v_partition;
+            deleted := 1;
+            RETURN NEXT;
+            RETURN;
+        EXCEPTION WHEN lock_not_available THEN
+            RAISE NOTICE 'pggit.% is in use; it is dropped by a later call', v_partition;
+            EXIT;
+        END;
+    END LOOP;
+
+    -- SKIP LOCKED throughout: a row that somebody replays or reads for update is left to a later call.
+    relation := 'alert_notification_queue';
+    DELETE FROM pggit.alert_notification_queue AS queue
+    WHERE queue.queue_id = ANY (ARRAY(
+        SELECT old.queue_id FROM pggit.alert_notification_queue AS old
+        WHERE old.status IN ('sent', 'failed')
+            AND (old.processed_at < v_cutoff OR (old.processed_at IS NULL AND old.created_at < v_cutoff))
+        LIMIT p_batch FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
+
+    relation := 'alert_notification_log_default';
+    DELETE FROM pggit.alert_notification_log_default AS log
+    WHERE log.ctid = ANY (ARRAY(
+        SELECT old.ctid FROM pggit.alert_notification_log_default AS old
+        WHERE old.sent_at < v_cutoff
+        LIMIT p_batch FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
+
+    relation := 'performance_baseline_history';
+    DELETE FROM pggit.performance_baseline_history AS history
+    WHERE history.history_id = ANY (ARRAY(
+        SELECT old.history_id FROM pggit.performance_baseline_history AS old
+        WHERE old.calculated_at < v_cutoff AND NOT (old.status = 'held' AND old.decided_at IS NULL)
+        LIMIT p_batch FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
+
+    relation := 'scheduled_job_run';
+    DELETE FROM pggit.scheduled_job_run AS run
+    WHERE run.ctid = ANY (ARRAY(
+        SELECT old.ctid FROM pggit.scheduled_job_run AS old
+        WHERE old.slot < v_cutoff AND old.next_attempt_at IS NULL
+        LIMIT p_batch FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
+
+    relation := 'alertd_worker';
+    DELETE FROM pggit.alertd_worker AS worker
+    WHERE worker.worker = ANY (ARRAY(
+        SELECT old.worker FROM pggit.alertd_worker AS old
+        WHERE old.last_beat_at < v_cutoff
+        LIMIT p_batch FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
+END;
+$$;
+
+COMMENT ON FUNCTION pggit.purge_notifications(interval, integer) IS
+'Removes what is older than the limit: finished notifications (never pending ones), delivery log, baseline history (candidates that still wait for a decision stay), scheduled runs, workers not heard of. One batch a call; call it until every count is zero.';
+
+REVOKE ALL ON FUNCTION pggit.purge_notifications(interval, integer) FROM PUBLIC;

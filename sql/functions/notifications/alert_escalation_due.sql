@@ -1,0 +1,36 @@
+-- Are there `p_threshold` earlier alerts of the same operation and type within `p_window` before this one?
+-- Reads at most p_threshold entries of alertd_performance_alerts_escalation, however many there are.
+-- Bounds: an alert exactly p_window earlier counts; of alerts with equal time, those with a smaller id are earlier.
+CREATE OR REPLACE FUNCTION pggit.alert_escalation_due(
+    p_alert_id bigint,
+    p_operation_type text,
+    p_alert_type text,
+    p_created_at timestamp,
+    p_threshold integer DEFAULT 3,
+    p_window interval DEFAULT '1 hour'
+)
+RETURNS boolean
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pggit, pg_temp
+AS $$
+DECLARE
+    -- Nobody's clock reads a year before the first, but a row may: the subtraction must not leave the calendar.
+    v_since timestamp := CASE
+        WHEN p_created_at < timestamp '0001-01-01' THEN timestamp '-infinity'
+        ELSE p_created_at - least(p_window, interval '1000 years')
+    END;
+BEGIN
+    RETURN p_threshold >= 1 AND EXISTS (
+        SELECT
+        FROM pggit.performance_alerts AS earlier
+        WHERE earlier.operation_type = p_operation_type
+            AND earlier.alert_type = p_alert_type
+            AND earlier.created_at >= v_since
+            AND (earlier.created_at, earlier.alert_id) < (p_created_at, p_alert_id)
+        OFFSET p_threshold - 1 LIMIT 1
+    );
+END
+$$;
+
+COMMENT ON FUNCTION pggit.alert_escalation_due(bigint, text, text, timestamp, integer, interval) IS
+'True if at least p_threshold earlier alerts of the same operation and type lie within p_window before this one.';

@@ -1,0 +1,196 @@
+-- Route a set of alert events: escalate, match settings, write one queue row per event and setting with a snapshot in it.
+-- Idempotent (unique: alert, event, setting) and lock-shy: an alert row somebody else has locked is never waited for, so
+-- this can't deadlock with a user's UPDATE or DELETE. Such an alert is routed by its new severity at once and named in
+-- `unfinished`, so that the caller comes back for the row itself.
+-- What matches nothing, and settings that can't work, leave a log row that says so.
+CREATE OR REPLACE FUNCTION pggit.queue_alert_notifications(
+    p_alert_ids bigint [],
+    p_events text [],
+    p_occurred_at timestamptz [],
+    p_horizon_critical interval DEFAULT '24 hours',
+    p_horizon interval DEFAULT '4 hours'
+)
+RETURNS TABLE (queued integer, refused integer, unfinished bigint [])
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pggit, pg_temp
+AS $$
+DECLARE
+    v_due bigint[];
+    v_escalated bigint[] := '{}';
+BEGIN
+    v_due := ARRAY(
+        SELECT a.alert_id
+        FROM pggit.performance_alerts AS a
+        WHERE a.alert_id = ANY (p_alert_ids)
+            AND a.severity IS DISTINCT FROM 'CRITICAL'
+            AND pggit.alert_escalation_due(a.alert_id, a.operation_type, a.alert_type, a.created_at)
+    );
+    IF cardinality(v_due) > 0 THEN
+        WITH free AS MATERIALIZED (
+            SELECT a.alert_id
+            FROM pggit.performance_alerts AS a
+            WHERE a.alert_id = ANY (v_due)
+            ORDER BY a.alert_id
+            FOR NO KEY UPDATE OF a SKIP LOCKED
+        ),
+
+        escalated AS (
+            UPDATE pggit.performance_alerts AS a
+            SET severity = 'CRITICAL'
+            FROM free
+            WHERE a.alert_id = free.alert_id
+            RETURNING a.alert_id
+        )
+
+        SELECT coalesce(array_agg(escalated.alert_id), '{}') INTO v_escalated FROM escalated;
+    END IF;
+
+    RETURN QUERY
+    -- A broken config may be a megabyte, so each setting is looked at once, not once per alert.
+    WITH setting AS MATERIALIZED (
+        SELECT
+            s.setting_id,
+            upper(btrim(s.alert_type)) AS alert_type,
+            upper(btrim(s.severity)) AS severity,
+            s.operation_pattern,
+            lower(btrim(left(s.notification_channel, 60))) AS channel,
+            s.recipient,
+            s.destination_key,
+            pggit.slack_channel_name(s.config) AS slack_channel,
+            pggit.notification_setting_problem(s.notification_channel, s.config) AS problem
+        FROM pggit.alert_notification_settings AS s
+        WHERE s.enabled
+    ),
+
+    -- The writer's session zone and hand-made rows can put an alert anywhere in time; nothing happened in the future.
+    happened AS (
+        SELECT
+            e.alert_id,
+            e.event,
+            CASE WHEN e.occurred_at BETWEEN '1970-01-01 00:00:00Z' AND now() THEN e.occurred_at ELSE now() END AS occurred_at,
+            a.alert_id IS NOT NULL AS known,
+            a.operation_type,
+            a.alert_type,
+            a.actual_duration_microseconds,
+            a.baseline_p99_microseconds,
+            a.metric_id,
+            a.branch_id,
+            a.user_name,
+            CASE WHEN a.alert_id = ANY (v_due) THEN 'CRITICAL' ELSE coalesce(a.severity, 'WARNING') END AS severity,
+            a.alert_id = ANY (v_due) AS escalated,
+            coalesce(
+                a.actual_duration_microseconds / nullif(a.baseline_p99_microseconds, 0)::numeric,
+                CASE WHEN a.alert_type = 'THRESHOLD_EXCEEDED' AND a.violation_multiplier < 'Infinity' THEN a.violation_multiplier END
+            ) AS factor
+        FROM unnest(p_alert_ids, p_events, p_occurred_at) AS e (alert_id, event, occurred_at)
+        LEFT JOIN pggit.performance_alerts AS a ON e.alert_id = a.alert_id
+    ),
+
+    matched AS MATERIALIZED (
+        SELECT
+            h.*,
+            s.setting_id,
+            s.channel,
+            s.recipient,
+            s.destination_key,
+            s.slack_channel,
+            s.problem,
+            b.branch_name,
+            m.operation_name
+        FROM happened AS h
+        LEFT JOIN setting AS s ON
+            h.known
+            AND s.alert_type IN ('*', h.alert_type)
+            AND s.severity IN ('*', h.severity)
+            AND pggit.glob_matches(h.operation_type, s.operation_pattern)
+        LEFT JOIN pggit.branch_ref AS b ON h.branch_id = b.branch_id
+        LEFT JOIN pggit.performance_metrics AS m ON h.metric_id = m.metric_id
+    ),
+
+    queue AS (
+        INSERT INTO pggit.alert_notification_queue (
+            alert_id, channel, recipient, message, status, metadata, error_message, setting_id, urgency, event,
+            group_key, destination_key, alert, occurred_at, next_attempt_at, give_up_at, processed_at
+        )
+        SELECT
+            t.alert_id,
+            t.channel,
+            coalesce(t.recipient, '(none)'),
+            pggit.alert_message(
+                t.operation_type, t.alert_type, t.actual_duration_microseconds, t.baseline_p99_microseconds, t.factor
+            ),
+            CASE WHEN t.problem IS NULL THEN 'pending' ELSE 'failed' END,
+            CASE WHEN t.channel = 'slack' THEN jsonb_build_object(
+                'slack_channel', t.slack_channel,
+                'severity_color', CASE t.severity WHEN 'CRITICAL' THEN 'danger' WHEN 'WARNING' THEN 'warning' ELSE 'info' END
+            ) END,
+            'setting ' || t.setting_id || ': ' || t.problem,
+            t.setting_id,
+            CASE WHEN t.severity = 'CRITICAL' THEN 0 ELSE 1 END,
+            t.event,
+            left(t.operation_type, 200) || '/' || t.alert_type,
+            t.destination_key,
+            jsonb_strip_nulls(jsonb_build_object(
+                'alert_id', t.alert_id,
+                'operation_type', left(t.operation_type, 500),
+                'alert_type', t.alert_type,
+                'severity', t.severity,
+                'duration_us', t.actual_duration_microseconds,
+                'baseline_p99_us', t.baseline_p99_microseconds,
+                'factor', round(t.factor, 3),
+                'operation_name', left(t.operation_name, 500),
+                'branch', left(t.branch_name, 200),
+                'user_name', left(t.user_name, 200),
+                'metric_id', t.metric_id,
+                'escalated', nullif(t.escalated, FALSE)
+            )),
+            t.occurred_at,
+            greatest(now(), d.paused_until),
+            now() + CASE
+                WHEN t.severity = 'CRITICAL' THEN coalesce(p_horizon_critical, '24 hours') ELSE coalesce(p_horizon, '4 hours')
+            END,
+            CASE WHEN t.problem IS NOT NULL THEN now() END
+        FROM matched AS t
+        LEFT JOIN pggit.alert_destination AS d ON t.destination_key = d.destination_key
+        WHERE t.setting_id IS NOT NULL
+        ORDER BY t.occurred_at, t.alert_id, t.setting_id
+        ON CONFLICT ON CONSTRAINT alert_notification_queue_once DO NOTHING
+        RETURNING
+            alert_notification_queue.queue_id, alert_notification_queue.alert_id, alert_notification_queue.setting_id,
+            alert_notification_queue.event, alert_notification_queue.channel, alert_notification_queue.recipient,
+            alert_notification_queue.status, alert_notification_queue.error_message
+    ),
+
+    logged AS (
+        INSERT INTO pggit.alert_notification_log
+        (alert_id, queue_id, setting_id, event, channel, recipient, status, reason, error_message)
+        SELECT
+            q.alert_id, q.queue_id, q.setting_id, q.event, q.channel, q.recipient, 'failed', 'invalid_setting', q.error_message
+        FROM queue AS q
+        WHERE q.status = 'failed'
+        UNION ALL
+        SELECT
+            t.alert_id, NULL, NULL, t.event, 'none', '(none)', 'suppressed',
+            CASE WHEN t.known THEN 'no_matching_setting' ELSE 'alert_deleted' END,
+            CASE
+                WHEN t.known THEN format(
+                    'no enabled setting matches %s %s of %s', t.severity, t.alert_type, left(t.operation_type, 200)
+                )
+                ELSE 'the alert was deleted before it was routed'
+            END
+        FROM matched AS t
+        WHERE t.setting_id IS NULL
+    )
+
+    SELECT
+        count(*) FILTER (WHERE queue.status = 'pending')::integer,
+        count(*) FILTER (WHERE queue.status = 'failed')::integer,
+        ARRAY(SELECT d.alert_id FROM unnest(v_due) AS d (alert_id) WHERE d.alert_id <> ALL (v_escalated))
+    FROM queue;
+END
+$$;
+
+COMMENT ON FUNCTION pggit.queue_alert_notifications(bigint [], text [], timestamptz [], interval, interval) IS
+'Routes alert events to queue rows; used by route_alerts and notify_on_alert.';
+
+REVOKE EXECUTE ON FUNCTION pggit.queue_alert_notifications(bigint [], text [], timestamptz [], interval, interval) FROM PUBLIC;

@@ -1,0 +1,57 @@
+-- What: what the daemon needs of schema pggit and this role lacks; what does not exist is the schema check's business.
+-- Parameters: none.
+-- Index: pg_class_relname_nsp_index and pg_proc_proname_args_nsp_index, one descent for each row of the lists.
+WITH area AS (
+    SELECT n.oid
+    FROM pg_catalog.pg_namespace AS n
+    WHERE n.nspname = 'pggit'
+),
+
+needed_of_table AS (
+    SELECT t.name, privilege.name AS privilege
+    FROM (
+        VALUES
+        ('alertd_migration', 'SELECT'),
+        ('alert_outbox', 'SELECT'),
+        ('alert_notification_settings', 'SELECT'),
+        ('alert_notification_queue', 'SELECT, UPDATE'),
+        ('alert_notification_log', 'SELECT, INSERT'),
+        ('alert_destination', 'SELECT, INSERT, UPDATE'),
+        ('alertd_worker', 'SELECT, INSERT, UPDATE'),
+        ('scheduled_job', 'SELECT, INSERT, UPDATE'),
+        ('scheduled_job_run', 'SELECT, INSERT, UPDATE'),
+        ('performance_baseline_history', 'SELECT'),
+        ('performance_metrics', 'SELECT'),
+        ('performance_alerts', 'SELECT')
+    ) AS t (name, privileges)
+    CROSS JOIN LATERAL unnest(string_to_array(t.privileges, ', ')) AS privilege (name)
+),
+
+needed_function AS (
+    SELECT f.name
+    FROM (
+        VALUES
+        ('route_alerts'),
+        ('hold_disabled_notifications'),
+        ('recalculate_all_baselines_rolling'),
+        ('maintain_log_partitions'),
+        ('purge_notifications')
+    ) AS f (name)
+)
+
+SELECT 'USAGE' AS privilege, 'SCHEMA pggit' AS object
+FROM area
+WHERE NOT has_schema_privilege(area.oid, 'USAGE')
+UNION ALL
+SELECT needed_of_table.privilege, 'pggit.' || needed_of_table.name AS object
+FROM needed_of_table
+CROSS JOIN area
+INNER JOIN pg_catalog.pg_class AS c ON needed_of_table.name = c.relname AND area.oid = c.relnamespace
+WHERE NOT has_table_privilege(c.oid, needed_of_table.privilege)
+UNION ALL
+SELECT 'EXECUTE' AS privilege, 'FUNCTION pggit.' || p.proname AS object
+FROM needed_function
+CROSS JOIN area
+INNER JOIN pg_catalog.pg_proc AS p ON needed_function.name = p.proname AND area.oid = p.pronamespace
+WHERE NOT has_function_privilege(p.oid, 'EXECUTE')
+ORDER BY object, privilege;

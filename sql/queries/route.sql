@@ -1,0 +1,10 @@
+-- Route what waits in the outbox; see the function.
+-- Parameters: limit integer, horizon_critical double precision (seconds), horizon double precision (seconds)
+-- Index: alert_outbox_pkey
+SELECT r.alerts_routed, r.notifications_queued, r.notifications_refused
+FROM pggit.route_alerts(
+    :'limit'::integer,
+    make_interval(secs => :'horizon_critical'::double precision),
+    make_interval(secs => :'horizon'::double precision),
+    FALSE
+) AS r;

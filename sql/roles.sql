@@ -1,0 +1,138 @@
+-- Who may do what. Three group roles without login; grant them to login roles: GRANT pggit_alertd_daemon TO alertd;
+--   pggit_alertd_daemon    runs the daemon: reads weeks 1-2, works the queue, writes log and schedule
+--   pggit_alertd_operator  keeps settings, decides baselines, sends alerts again, reads everything of ours
+--   pggit_alertd_reader    reads queue, log, history and schedule; no setting's config
+-- PUBLIC has nothing on our tables. Writers of alerts need no grant of ours: the triggers run as their owner.
+-- Roles belong to the whole cluster, so another database's migration may create them at the same moment.
+
+DO $$
+DECLARE
+    v_role text;
+BEGIN
+    FOREACH v_role IN ARRAY ARRAY['pggit_alertd_daemon', 'pggit_alertd_operator', 'pggit_alertd_reader'] LOOP
+        CONTINUE WHEN EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = v_role);
+        IF NOT EXISTS (
+            SELECT FROM pg_catalog.pg_roles AS me
+            WHERE me.rolname = current_user AND (me.rolsuper OR me.rolcreaterole)
+        ) THEN
+            RAISE NOTICE 'role % is missing, and % may not create it; nothing is granted until somebody who may '
+                'create roles runs pggit-alertd migrate up', v_role, current_user;
+            CONTINUE;
+        END IF;
+        BEGIN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', v_role);
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN
+            RAISE NOTICE 'role % was created by another database''s migration at the same moment', v_role;
+        END;
+    END LOOP;
+END
+$$;
+
+REVOKE ALL ON TABLE
+pggit.alertd_migration,
+pggit.alert_outbox,
+pggit.alert_notification_settings,
+pggit.alert_destination,
+pggit.alert_notification_queue,
+pggit.alert_notification_log,
+pggit.alert_notification_log_default,
+pggit.alertd_worker,
+pggit.performance_baseline_history,
+pggit.scheduled_job,
+pggit.scheduled_job_run,
+pggit.branch_ref
+FROM PUBLIC;
+
+DO $$
+BEGIN
+    IF (
+        SELECT count(*) FROM pg_catalog.pg_roles AS r
+        WHERE r.rolname IN ('pggit_alertd_daemon', 'pggit_alertd_operator', 'pggit_alertd_reader')
+    ) < 3 THEN
+        RETURN;
+    END IF;
+
+    GRANT USAGE ON SCHEMA pggit TO pggit_alertd_daemon, pggit_alertd_operator, pggit_alertd_reader;
+
+    -- Weeks 1 and 2: to look at, never to change. Recalculation writes baselines as its owner.
+    GRANT SELECT ON TABLE
+    pggit.branches,
+    pggit.performance_operation_types,
+    pggit.performance_metrics,
+    pggit.performance_baselines,
+    pggit.performance_alerts,
+    pggit.merge_performance_metrics
+    TO pggit_alertd_daemon, pggit_alertd_operator;
+
+    GRANT SELECT ON TABLE
+    pggit.alertd_migration,
+    pggit.alert_outbox,
+    pggit.alert_destination,
+    pggit.alert_notification_queue,
+    pggit.alert_notification_log,
+    pggit.alertd_worker,
+    pggit.performance_baseline_history,
+    pggit.scheduled_job,
+    pggit.scheduled_job_run,
+    pggit.branch_ref
+    TO pggit_alertd_daemon, pggit_alertd_operator, pggit_alertd_reader;
+
+    GRANT INSERT, UPDATE, DELETE ON TABLE
+    pggit.alert_outbox,
+    pggit.alert_destination,
+    pggit.alert_notification_queue,
+    pggit.alert_notification_log,
+    pggit.alertd_worker,
+    pggit.scheduled_job,
+    pggit.scheduled_job_run
+    TO pggit_alertd_daemon;
+
+    GRANT SELECT ON TABLE pggit.alert_notification_settings TO pggit_alertd_daemon;
+    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pggit.alert_notification_settings TO pggit_alertd_operator;
+    GRANT USAGE ON SEQUENCE pggit.alert_notification_settings_setting_id_seq TO pggit_alertd_operator;
+    GRANT UPDATE (enabled) ON TABLE pggit.scheduled_job TO pggit_alertd_operator;
+
+    -- Everything but config and config_sealed, which hold addresses and keys.
+    GRANT SELECT (
+        setting_id, name, alert_type, severity, notification_channel, enabled, operation_pattern, min_interval,
+        group_by, fallback_setting_id, destination_key, recipient, created_at
+    ) ON TABLE pggit.alert_notification_settings TO pggit_alertd_reader;
+END
+$$;
+
+-- Functions by name, whatever their arguments. What is not here is called by these or by triggers, as their owner.
+DO $$
+DECLARE
+    v_grant record;
+BEGIN
+    FOR v_grant IN
+        SELECT
+            p.oid::regprocedure AS signature,
+            granted.grantee
+        FROM (
+            VALUES
+            ('route_alerts', 'pggit_alertd_daemon'),
+            ('notify_on_alert', 'pggit_alertd_daemon'),
+            ('check_alert_escalation', 'pggit_alertd_daemon'),
+            ('hold_disabled_notifications', 'pggit_alertd_daemon'),
+            ('recalculate_all_baselines_rolling', 'pggit_alertd_daemon'),
+            ('maintain_log_partitions', 'pggit_alertd_daemon'),
+            ('purge_notifications', 'pggit_alertd_daemon'),
+            ('notify_on_alert', 'pggit_alertd_operator'),
+            ('check_alert_escalation', 'pggit_alertd_operator'),
+            ('recalculate_all_baselines_rolling', 'pggit_alertd_operator'),
+            ('recalculate_baseline_rolling', 'pggit_alertd_operator'),
+            ('preview_baselines_rolling', 'pggit_alertd_operator'),
+            ('check_baseline_quality', 'pggit_alertd_operator'),
+            ('held_baselines', 'pggit_alertd_operator'),
+            ('approve_baseline', 'pggit_alertd_operator'),
+            ('reject_baseline', 'pggit_alertd_operator')
+        ) AS granted (function_name, grantee)
+        INNER JOIN pg_catalog.pg_proc AS p ON granted.function_name = p.proname
+        INNER JOIN pg_catalog.pg_roles AS r ON granted.grantee = r.rolname
+        WHERE p.pronamespace = to_regnamespace('pggit')
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', v_grant.signature, v_grant.grantee);
+    END LOOP;
+END
+$$;
