@@ -1,0 +1,204 @@
+"""Results on their way to the database: batched, kept until they are stored, never dropped.
+
+An ack that is lost means a page sent twice. So acks live in memory until the database has taken them, however long it
+is away, and while too many wait (`congested`), or the last flush failed (`failing`), nobody claims more work.
+"""
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
+
+from pggit_alertd import logs
+from pggit_alertd.backoff import RetrySchedule
+from pggit_alertd.errors import DatabaseError, DatabaseRejected
+from pggit_alertd.liveness import Beat
+from pggit_alertd.metrics import Metrics
+from pggit_alertd.model import Ack
+from pggit_alertd.store import Store
+
+_log = logs.get("acknowledger")
+
+
+class Acknowledger:
+    """Writes acks in batches of `batch`, or whatever there is `interval` seconds after the first.
+
+    Congestion has hysteresis: it begins at `high_water` waiting acks and ends at half of that.
+
+    An ack the database can't store must not keep the others from being stored. A batch that is rejected is halved until
+    the culprit stands alone: `_suspects` acks at the head of the queue are known to hold it. It is then stored with the
+    bare outcome; should even that be rejected, it is given up with an error in the log, and its lease runs out.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        metrics: Metrics,
+        beat: Beat,
+        batch: int = 100,
+        interval: float = 0.02,
+        high_water: int = 2000,
+    ) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._beat = beat
+        self._batch = batch
+        self._interval = interval
+        self._high_water = high_water
+        self._waiting: deque[Ack] = deque()
+        self._arrived = asyncio.Event()
+        self._enough = asyncio.Event()
+        self._backoff = RetrySchedule(base=0.2, cap=5.0)
+        self._suspects = 0
+        self._flushing = asyncio.Lock()
+        self._congested = False
+        self.failing = False
+
+    def submit(self, ack: Ack) -> None:
+        """Take a result. Never waits and never fails."""
+        self._waiting.append(ack)
+        self._arrived.set()
+        if len(self._waiting) >= self._batch:
+            self._enough.set()
+        if len(self._waiting) >= self._high_water:
+            self._congested = True
+        self._metrics.unacknowledged.set(len(self._waiting))
+
+    @property
+    def congested(self) -> bool:
+        """True while so many acks wait that claiming more would only add to the risk of sending twice."""
+        if self._congested and len(self._waiting) <= self._high_water // 2:
+            self._congested = False
+        return self._congested
+
+    @property
+    def waiting(self) -> int:
+        """How many acks the database has not taken yet."""
+        return len(self._waiting)
+
+    async def run(self) -> None:
+        """Write acks as they come, until cancelled."""
+        failures = 0
+        while True:
+            self._beat.tick()
+            await self._wait(self._arrived, self._beat.limit / 3)
+            if not self._waiting:
+                self._arrived.clear()
+                continue
+            if not failures and not self._suspects:
+                await self._wait(self._enough, self._interval)
+            try:
+                await self._flush()
+            except DatabaseRejected as error:
+                self._single_out(error)
+            except DatabaseError as error:
+                failures += 1
+                self.failing = True
+                self._metrics.loop_errors.labels(loop="acknowledger").inc()
+                delay = self._backoff.delay(failures)
+                _log.warning("ack_failed", error=str(error), waiting=len(self._waiting), retry_in=round(delay, 2))
+                await asyncio.sleep(delay)
+            else:
+                if failures:
+                    _log.info("ack_recovered", failures=failures)
+                failures = 0
+                self.failing = False
+
+    async def drain(self, seconds: float) -> bool:
+        """Write everything that waits, for at most this long; return whether nothing is left."""
+        failures = 0
+        try:
+            async with asyncio.timeout(seconds):
+                while self._waiting:
+                    try:
+                        await self._flush()
+                    except DatabaseRejected as error:
+                        self._single_out(error)
+                    except DatabaseError:
+                        failures += 1
+                        await asyncio.sleep(self._backoff.delay(failures))
+        except TimeoutError:
+            _log.error(
+                "acks_left_behind",
+                waiting=len(self._waiting),
+                consequence="their leases run out and another worker may send them again",
+            )
+        return not self._waiting
+
+    async def _flush(self) -> None:
+        """Store one batch; it leaves memory only after the database has it."""
+        async with self._flushing:
+            await self._store_batch()
+
+    async def _store_batch(self) -> None:
+        batch = list(itertools.islice(self._waiting, self._batch_size()))
+        self._enough.clear()
+        for ack in _pauses(batch):
+            await self._store.pause(ack.claim, ack.pause or 0.0)
+        superseded = await self._store.acknowledge(batch)
+        for _ in batch:
+            self._waiting.popleft()
+        self._suspects = max(0, self._suspects - len(batch))
+        self._metrics.unacknowledged.set(len(self._waiting))
+        if len(self._waiting) >= self._batch:
+            self._enough.set()
+        if superseded:
+            self._metrics.superseded.inc(superseded)
+            _log.warning("acks_superseded", count=superseded, reason="their leases had run out and others claimed them")
+
+    def _batch_size(self) -> int:
+        """How many acks to store at once: half of what is suspected, so that good ones leave and the bad one stays."""
+        return self._batch if not self._suspects else (self._suspects + 1) // 2
+
+    def _single_out(self, error: DatabaseRejected) -> None:
+        """Come closer to the ack that was rejected; if it stood alone, strip it, or give it up."""
+        tried = min(self._batch_size(), len(self._waiting))
+        self._metrics.loop_errors.labels(loop="acknowledger").inc()
+        if tried > 1:
+            self._suspects = tried
+            return
+        self._suspects = max(0, self._suspects - 1)
+        ack = self._waiting.popleft()
+        bare = replace(
+            ack,
+            detail="(what the receiver said could not be stored)",
+            code=None,
+            pause=None,
+            delivery_ms=None,
+            dwell_ms=None,
+            settled=frozenset(),
+        )
+        if ack == bare:
+            _log.error(
+                "ack_given_up",
+                queue_id=ack.claim.queue_id,
+                outcome=ack.outcome.value,
+                error=str(error),
+                consequence="its lease runs out and it may be sent again",
+            )
+        else:
+            _log.error("ack_stripped", queue_id=ack.claim.queue_id, outcome=ack.outcome.value, error=str(error))
+            self._waiting.appendleft(bare)
+            self._suspects += 1
+
+    @staticmethod
+    async def _wait(event: asyncio.Event, seconds: float) -> None:
+        if event.is_set():
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await event.wait()
+        except TimeoutError:
+            return
+
+
+def _pauses(batch: Iterable[Ack]) -> list[Ack]:
+    """Return, for each destination that asked for a pause, the ack with the longest: the others add nothing."""
+    longest: dict[str | None, Ack] = {}
+    for ack in batch:
+        known = longest.get(ack.claim.destination_key)
+        if ack.pause is not None and (known is None or ack.pause > (known.pause or 0.0)):
+            longest[ack.claim.destination_key] = ack
+    return list(longest.values())

@@ -1,0 +1,117 @@
+"""Checks of the notification settings, and of where they lead."""
+
+import asyncio
+from collections.abc import MutableSequence, Sequence
+from typing import Any
+
+from pggit_alertd import logs
+from pggit_alertd.channels import Channel
+from pggit_alertd.channels.email import EmailDestination
+from pggit_alertd.checks.result import CheckResult, Status
+from pggit_alertd.database.pool import Database
+from pggit_alertd.errors import DestinationError
+from pggit_alertd.model import Delivered, Permanent, Reason, Receipt, Severity, Transient
+from pggit_alertd.notification_settings import NAME_LIMIT, Channels, Setting, load, parse
+from pggit_alertd.redaction import text
+from pggit_alertd.rendering.text import one_line
+
+ALERT_TYPES = ("THRESHOLD_EXCEEDED", "ANOMALY", "DEGRADATION")
+PROBES_AT_ONCE = 10
+_ANY = "*"
+_log = logs.get("checks")
+
+
+async def settings(database: Database, channels: Channels, usable: MutableSequence[Setting]) -> Sequence[CheckResult]:
+    """Look at each setting as the daemon would; those that are enabled and can be used are added to `usable`."""
+    found: list[CheckResult] = []
+    rows = await load(database)
+    for setting in rows:
+        name = f"notification setting {setting.title}"
+        try:
+            parse(setting, channels)
+        except DestinationError as error:
+            found.append(_broken(name, setting, error))
+            continue
+        if setting.enabled:
+            usable.append(setting)
+            found += [CheckResult(name, Status.WARNING, each) for each in _deaf(setting)]
+    if not any(setting.enabled for setting in rows):
+        what = "none is enabled" if rows else "there is none"
+        mend = "UPDATE" if rows else "INSERT INTO"
+        message = f"{what}, so nobody is told of any alert; {mend} pggit.alert_notification_settings"
+        found.append(CheckResult("notification settings", Status.WARNING, message))
+    elif not found:
+        count = len(usable)
+        message = (
+            f"{count} can be used"
+            if count == len(rows)
+            else f"{count} can be used, the other {len(rows) - count} are disabled"
+        )
+        found.append(CheckResult("notification settings", Status.OK, message))
+    return found
+
+
+def _broken(name: str, setting: Setting, error: DestinationError) -> CheckResult:
+    what = text(str(error))
+    if not setting.enabled:
+        return CheckResult(name, Status.WARNING, f"is disabled, and would fail if it were enabled: {what}")
+    return CheckResult(name, Status.FAILED, f"{what} Mend the row in pggit.alert_notification_settings.")
+
+
+def _deaf(setting: Setting) -> list[str]:
+    """Return why a setting matches no alert, if it can't."""
+    found = []
+    if setting.alert_type not in {_ANY, *ALERT_TYPES}:
+        given = one_line(setting.alert_type, 40) or "NULL"
+        found.append(f"matches no alert: alert_type {given} is none of {_ANY}, {', '.join(ALERT_TYPES)}")
+    if setting.severity not in {_ANY, *Severity}:
+        given = one_line(setting.severity, 40) or "NULL"
+        found.append(f"matches no alert: severity {given} is none of {_ANY}, {', '.join(Severity)}")
+    return found
+
+
+async def probes(channels: Channels, rows: Sequence[Setting], *, mail_server: bool) -> list[CheckResult]:
+    """Reach for every distinct destination once. All mail leaves by one server, which is known without any setting."""
+    by_key: dict[str, list[Setting]] = {}
+    for setting in rows:
+        if setting.channel != "email":
+            by_key.setdefault(setting.destination_key or f"setting {setting.setting_id}", []).append(setting)
+    slots = asyncio.Semaphore(PROBES_AT_ONCE)
+
+    async def probe(name: str, channel: Channel[Any, Any], destination: Any) -> CheckResult:
+        async with slots:
+            return _judge(name, await _receipt(channel, destination))
+
+    async with asyncio.TaskGroup() as group:
+        tasks = []
+        if mail_server:
+            tasks.append(group.create_task(probe("mail server", channels["email"], EmailDestination(()))))
+        for settings_of_it in by_key.values():
+            first = settings_of_it[0]
+            numbers = ", ".join(str(each.setting_id) for each in settings_of_it)
+            plural = "s" if len(settings_of_it) > 1 else ""
+            recipient = text(one_line(first.recipient, NAME_LIMIT))
+            name = f"destination {first.channel} {recipient} (setting{plural} {numbers})"
+            tasks.append(group.create_task(probe(name, channels[first.channel or ""], parse(first, channels))))
+    return [task.result() for task in tasks]
+
+
+async def _receipt(channel: Channel[Any, Any], destination: Any) -> Receipt:
+    try:
+        async with asyncio.timeout(channel.deadline):
+            return await channel.probe(destination)
+    except TimeoutError:
+        return Transient(Reason.TIMEOUT, f"no answer within {channel.deadline:g} s")
+    except Exception as error:  # noqa: BLE001 - a probe's edge: one that breaks must not hide the others
+        _log.exception("probe_crashed", channel=channel.name)
+        return Permanent(Reason.INTERNAL, f"the probe itself broke ({type(error).__name__})")
+
+
+def _judge(name: str, receipt: Receipt) -> CheckResult:
+    match receipt:
+        case Delivered():
+            return CheckResult(name, Status.OK, receipt.detail or "answers")
+        case Transient():
+            return CheckResult(name, Status.FAILED, f"{receipt.detail} ({receipt.reason}); it may pass, else mend it")
+        case Permanent():
+            return CheckResult(name, Status.FAILED, f"{receipt.detail} ({receipt.reason})")

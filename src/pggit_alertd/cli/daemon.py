@@ -1,0 +1,102 @@
+"""The daemon: run it, and ask a running one how it is."""
+
+import json
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+
+from pggit_alertd.cli.reporting import AsJson, ExitStatus, answer, answering, complain, load_settings, say
+
+BODY_LIMIT = 65_536
+
+
+def run() -> None:
+    """Run the daemon.
+
+    SIGTERM or SIGINT ends it in order, a second one at once. A database that is down or not migrated yet is waited for.
+    """
+    from pggit_alertd import logs
+
+    settings = load_settings()
+    logs.configure(settings.log_level, settings.log_format, secrets=settings.secret_values())
+
+    from pggit_alertd.daemon import serve
+
+    raise typer.Exit(serve(settings))
+
+
+def healthcheck(
+    url: Annotated[
+        str | None, typer.Option(help="Ask here instead of where the settings say, like http://127.0.0.1:8580.")
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask whether its loops turn (/livez), not whether work gets done (/readyz).")
+    ] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.1, max=60)] = 4.0,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a running daemon how it is.
+
+    For containers: quick, and without a database. Where to ask is what PGGIT_ALERTD_HTTP_HOST and _PORT say.
+    """
+    with answering(as_json=as_json):
+        host, port, path = _target(url, "/livez" if live else "/readyz")
+    where = f"http://{f'[{host}]' if ':' in host else host}:{port}{path}"
+    try:
+        status, content = _ask(host, port, path, timeout)
+    except (OSError, ValueError) as error:
+        why = (
+            (isinstance(error, TimeoutError) and f"no answer within {timeout:g} s")
+            or str(error)
+            or type(error).__name__
+        )
+        if as_json:
+            answer({"ok": False, "url": where, "status": None, "reasons": [why]})
+        else:
+            complain(f"{where} can't be reached: {why}")
+        raise typer.Exit(ExitStatus.UNAVAILABLE) from None
+    ok = status == 200  # noqa: PLR2004 - OK
+    reasons = [str(each) for each in content.get("reasons") or ()] if isinstance(content, dict) else []
+    if as_json:
+        answer({"ok": ok, "url": where, "status": status, "reasons": reasons})
+    elif ok:
+        say("live" if live else "ready")
+    else:
+        complain(f"{where} answers {status}: {'; '.join(reasons) or 'it gives no reason'}")
+    raise typer.Exit(ExitStatus.OK if ok else ExitStatus.FAILED)
+
+
+def _target(url: str | None, page: str) -> tuple[str, int, str]:
+    """Return host, port and path to ask. Raises SettingsError, or BadParameter for a URL that is none."""
+    if url is None:
+        from pggit_alertd.settings.address import web_address
+
+        return (*web_address(), page)
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or parts.scheme != "http" or not url.isascii() or not url.isprintable() or " " in url:
+        raise typer.BadParameter("write http://host:port, like http://127.0.0.1:8580", param_hint="--url")
+    return host, port or 80, parts.path if parts.path not in {"", "/"} else page
+
+
+def _ask(host: str, port: int, path: str, timeout: float) -> tuple[int, Any]:
+    """Return the status and the JSON of the answer, if it is any. Raises OSError, or ValueError for no HTTP."""
+    from http.client import HTTPConnection, HTTPException
+
+    connection = HTTPConnection(host, port, timeout=timeout)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        response = connection.getresponse()
+        body = response.read(BODY_LIMIT)
+    except HTTPException as error:
+        raise ValueError(f"what answers there speaks no HTTP ({type(error).__name__})") from None
+    finally:
+        connection.close()
+    try:
+        return response.status, json.loads(body)
+    except (ValueError, RecursionError):
+        return response.status, None

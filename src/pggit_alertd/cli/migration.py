@@ -1,0 +1,126 @@
+"""The schema: bring a database up to this release, or show what that would do."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pggit_alertd import __version__
+from pggit_alertd.cli.reporting import AsJson, answer, answering, complain, load_settings, say
+
+if TYPE_CHECKING:
+    from pggit_alertd.database.migrate import Status, UpReport
+    from pggit_alertd.database.schema_kind import Kind
+
+
+class Action(StrEnum):
+    """What to do with the schema."""
+
+    UP = "up"
+    STATUS = "status"
+
+
+def migrate(
+    action: Annotated[
+        Action, typer.Argument(help="`up` applies what is missing, `status` lists what is and is not applied.")
+    ] = Action.UP,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="With `up`: print the SQL that would run, fit for psql, and change nothing."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the schema to this release.
+
+    In one transaction; run twice it changes nothing. Connects as PGGIT_ALERTD_DATABASE_URL says; the role must own schema pggit, or may create it.
+    """
+    import asyncio
+
+    if dry_run and action is not Action.UP:
+        raise typer.BadParameter("goes with `up` only", param_hint="--dry-run")
+    with answering(as_json=as_json):
+        dsn = load_settings().database_url.get_secret_value()
+
+        from pggit_alertd.database import migrate as schema
+
+        if action is Action.STATUS:
+            _tell_status(asyncio.run(schema.status(dsn)), as_json=as_json)
+        elif dry_run:
+            asyncio.run(_rehearse(dsn, as_json=as_json))
+        else:
+            _tell_report(asyncio.run(schema.up(dsn)), as_json=as_json)
+
+
+async def _rehearse(dsn: str, *, as_json: bool) -> None:
+    from pggit_alertd.database import migrate as schema
+
+    text = await schema.dry_run(dsn)
+    if not as_json:
+        typer.echo(text, nl=False)
+        return
+    plan = await schema.plan(dsn)
+    due = [script.path for script in plan.due]
+    answer({"ok": True, "release": __version__, "found": plan.kind.value, "pending": due, "sql": text})
+
+
+def _tell_report(report: "UpReport", *, as_json: bool) -> None:
+    if as_json:
+        answer(
+            {
+                "ok": True,
+                "release": __version__,
+                "found": report.kind.value,
+                "changed": report.changed,
+                "applied": report.applied,
+                "notices": report.notices,
+            }
+        )
+        return
+    say(f"Found {_words(report.kind)}.")
+    for path in report.applied:
+        say(f"  applied sql/{path}")
+    for notice in report.notices:
+        complain(notice)
+    say(report.summary() if report.changed else f"Nothing to do. {report.summary()}")
+
+
+def _tell_status(status: "Status", *, as_json: bool) -> None:
+    if as_json:
+        files = [
+            {
+                "kind": entry.kind,
+                "name": entry.name,
+                "state": entry.state,
+                "release": entry.release,
+                "applied_at": entry.applied_at,
+            }
+            for entry in status.entries
+        ]
+        answer(
+            {
+                "ok": True,
+                "release": __version__,
+                "found": status.kind.value,
+                "up_to_date": status.up_to_date,
+                "files": files,
+            }
+        )
+        return
+    say(f"Found {_words(status.kind)}.")
+    for entry in status.entries:
+        when = f"  {entry.applied_at[:19]} by release {entry.release}" if entry.applied_at else ""
+        say(f"  {entry.state:<8} {entry.kind:<10} {entry.name}{when}")
+    waiting = sum(entry.state in {"pending", "changed"} for entry in status.entries)
+    if waiting:
+        say(f"{waiting} of {len(status.entries)} files wait for `pggit-alertd migrate up`.")
+    else:
+        say(f"Nothing to do: the schema is that of release {__version__}.")
+
+
+def _words(kind: "Kind") -> str:
+    """Return what was found, for people."""
+    return {
+        "empty": "a database without pgGit's tables",
+        "branch_id": "pgGit's tables, with branches(branch_id, branch_name)",
+        "id": "pgGit's tables, with branches(id, name)",
+    }[kind.value]

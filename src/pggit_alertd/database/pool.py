@@ -1,0 +1,115 @@
+"""Connections to PostgreSQL, and the one place where psycopg's errors become ours.
+
+Every session keeps the database's own TimeZone: pgGit's timestamps have no zone, and a daemon that set its own would
+see them hours off. Statements are single and autocommitted, so a pooler in transaction mode is fine here; prepared
+statements are switched off when one is found in between.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from pggit_alertd.database import queries
+from pggit_alertd.database.failures import translate
+from pggit_alertd.errors import DatabaseUnavailable
+
+Connection = AsyncConnection[TupleRow]
+
+KEEPALIVE = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+TCP_USER_TIMEOUT_MS = 20_000
+
+
+def session(url: str, *, application: str, connect_timeout: float) -> str:
+    """Return a connection string that notices a dead peer within half a minute and names us in pg_stat_activity.
+
+    The session speaks UTF-8 whatever the database is kept in, so any text can be sent and the server judges it.
+    """
+    return make_conninfo(
+        url,
+        application_name=application,
+        client_encoding="UTF8",
+        connect_timeout=max(int(connect_timeout), 2),
+        tcp_user_timeout=TCP_USER_TIMEOUT_MS,
+        **KEEPALIVE,
+    )
+
+
+async def connect(conninfo: str) -> Connection:
+    """Open one autocommit connection. Raises DatabaseUnavailable or DatabaseRefused, saying what to do."""
+    try:
+        return await AsyncConnection.connect(conninfo, autocommit=True)
+    except psycopg.Error as error:
+        raise translate(error) from error
+
+
+class Database:
+    """A small pool of autocommit connections for the daemon's loops.
+
+    `fetch` and `execute` run named statements from sql/queries. All errors leave as DatabaseError.
+    """
+
+    def __init__(
+        self, url: str, *, size: int = 4, connect_timeout: float = 5.0, application: str = "pggit-alertd"
+    ) -> None:
+        self.conninfo = session(url, application=application, connect_timeout=connect_timeout)
+        self._timeout = connect_timeout
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            self.conninfo,
+            min_size=1,
+            max_size=size,
+            kwargs={"autocommit": True},
+            open=False,
+            timeout=connect_timeout,
+            max_idle=600.0,
+            reconnect_timeout=connect_timeout,
+            num_workers=1,
+            name="pggit-alertd",
+        )
+
+    async def open(self) -> None:
+        """Start the pool; it connects when it can, so this succeeds with the database down."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection. Raises DatabaseUnavailable or DatabaseRefused with the server's own reason."""
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except PoolTimeout:
+            await self._explain()
+        except psycopg.OperationalError as error:
+            await self._pool.check()
+            raise translate(error) from error
+        except psycopg.Error as error:
+            raise translate(error) from error
+
+    async def fetch(self, name: str, parameters: Mapping[str, Any] | None = None) -> Sequence[TupleRow]:
+        """Run the named statement and return its rows as tuples."""
+        async with self.connection() as connection:
+            cursor = await connection.execute(queries.load(name).encode(), parameters or {})
+            return await cursor.fetchall()
+
+    async def execute(self, name: str, parameters: Mapping[str, Any] | None = None) -> int:
+        """Run the named statement and return how many rows it touched."""
+        async with self.connection() as connection:
+            cursor = await connection.execute(queries.load(name).encode(), parameters or {})
+            return cursor.rowcount
+
+    async def _explain(self) -> None:
+        """Find out why the pool has no connection to lend: the pool itself only knows that it waited."""
+        opened = await connect(self.conninfo)
+        await opened.close()
+        raise DatabaseUnavailable(
+            f"No database connection became free within {self._timeout:.0f} s; raise PGGIT_ALERTD_DATABASE_POOL_SIZE."
+        )

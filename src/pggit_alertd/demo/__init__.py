@@ -1,0 +1,295 @@
+"""The whole product on one machine: a PostgreSQL of its own, the daemon as a service, and receivers on loopback.
+
+Nothing leaves the machine and nothing is left behind: the database lives in a temporary folder, and mail, Slack and
+PagerDuty are sinks that show what they got.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import psycopg
+from rich.console import Console
+
+from pggit_alertd.database import migrate
+from pggit_alertd.database.embedded import EmbeddedServer
+from pggit_alertd.demo.journey import Journey, Ledger, journeys, summary
+from pggit_alertd.demo.sinks import Answer, HttpSink, SmtpSink
+from pggit_alertd.demo.workload import operations, record, seed_history
+from pggit_alertd.errors import DatabaseError
+
+DATABASE = "pggit"
+SEED = 7
+PACE_SECONDS = 0.04
+SPIKE_EVERY = 15
+OUTAGE_FROM, OUTAGE_SECONDS = 0.4, 2.0
+READY_SECONDS = 20.0
+SETTLE_SECONDS = 30.0
+STOP_SECONDS = 30.0
+
+_SETTINGS = """
+INSERT INTO pggit.alert_notification_settings
+    (alert_type, severity, notification_channel, enabled, config, name)
+VALUES
+    ('THRESHOLD_EXCEEDED', '*', 'slack', TRUE,
+     jsonb_build_object('webhook', %(slack)s::text, 'channel', '#pggit-alerts'), 'team'),
+    ('THRESHOLD_EXCEEDED', 'CRITICAL', 'pagerduty', TRUE,
+     jsonb_build_object('service_key', repeat('d', 32)), 'on-call'),
+    ('THRESHOLD_EXCEEDED', 'CRITICAL', 'email', TRUE,
+     '{"to": ["oncall@example.com"], "cc": ["team@example.com"]}', 'mail')
+"""
+
+
+def run(*, duration: float, as_json: bool, stay: bool, keep: Path | None) -> int:
+    """Run the demo for `duration` seconds of work, or until Ctrl-C with `stay`; return 0 if nothing was lost.
+
+    With `as_json` the last line on standard output is one JSON object and everything else goes to standard error.
+    `keep` is a folder in which the database and the daemon's log are left. Raises DatabaseError if it can't start.
+    """
+    console = Console(file=sys.stderr if as_json else sys.stdout, highlight=False, soft_wrap=True)
+    try:
+        result = asyncio.run(_Demo(console, keep).run(duration, stay=stay))
+    except KeyboardInterrupt:
+        console.print("stopped")
+        return 130
+    if as_json:
+        sys.stdout.write(json.dumps(result) + "\n")
+        sys.stdout.flush()
+    delivered = result["delivered"]
+    return 0 if result["lost"] == 0 and isinstance(delivered, dict) and all(delivered.values()) else 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """What is running while the demo plays."""
+
+    server: EmbeddedServer
+    http: HttpSink
+    mail: SmtpSink
+    connection: psycopg.Connection
+    log: Path
+    page: str
+
+
+class _Demo:
+    def __init__(self, console: Console, keep: Path | None) -> None:
+        self._console = console
+        self._keep = keep
+        self._ledger = Ledger()
+        self._shown: set[int] = set()
+        self._stop = asyncio.Event()
+
+    async def run(self, duration: float, *, stay: bool) -> dict[str, object]:
+        """Set the stage, play, and return the closing figures."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop.set)
+        async with self._stage() as stage:
+            self._explain(stage)
+            await self._play(stage, None if stay else duration)
+            found = await self._settle(stage)
+            outbox = stage.connection.execute("SELECT count(*) FROM pggit.alert_outbox").fetchone()
+            result = summary(found, self._ledger, int(outbox[0]) if outbox else 0)
+            self._close(result)
+            return result
+
+    @asynccontextmanager
+    async def _stage(self) -> AsyncIterator[_Stage]:
+        """Start PostgreSQL, the sinks and the daemon; stop them in reverse."""
+        self._say("1/4", "starting a PostgreSQL of its own (unix socket only, temporary folder)")
+        directory = self._keep or Path(tempfile.mkdtemp(prefix="pggit-alertd-"))
+        server = EmbeddedServer(directory=directory, keep=self._keep is not None)
+        try:
+            await asyncio.to_thread(server.start)
+            with (
+                psycopg.connect(server.dsn(), autocommit=True) as connection,
+                suppress(psycopg.errors.DuplicateDatabase),
+            ):
+                connection.execute(f"CREATE DATABASE {DATABASE}")
+            self._say("2/4", "installing pgGit's monitoring tables and ours, and three days of history")
+            await migrate.up(server.dsn(DATABASE))
+            async with HttpSink() as http, SmtpSink() as mail:
+                http.on_request = self._ledger.request
+                mail.on_mail = self._ledger.mail
+                with psycopg.connect(server.dsn(DATABASE), autocommit=True) as connection:
+                    baselines = await asyncio.to_thread(seed_history, connection, SEED)
+                    connection.execute("DELETE FROM pggit.alert_notification_settings")
+                    connection.execute(_SETTINGS, {"slack": http.slack_url()})
+                    self._say("3/4", f"{baselines} baselines made; mail, Slack and PagerDuty sinks listen on loopback")
+                    async with self._daemon(server, http, mail) as (log, page):
+                        self._say("4/4", f"the daemon is ready: {page}/healthz  {page}/metrics")
+                        yield _Stage(server, http, mail, connection, log, page)
+        finally:
+            await asyncio.to_thread(server.stop)
+
+    @asynccontextmanager
+    async def _daemon(self, server: EmbeddedServer, http: HttpSink, mail: SmtpSink) -> AsyncIterator[tuple[Path, str]]:
+        """Run the daemon as a service does: its own process, configured by environment variables."""
+        log = server.directory / "pggit-alertd.log"
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("PGGIT_ALERTD_")},
+            "PGGIT_ALERTD_DATABASE_URL": server.url(DATABASE),
+            "PGGIT_ALERTD_HTTP_PORT": "0",
+            "PGGIT_ALERTD_SMTP_URL": mail.url,
+            "PGGIT_ALERTD_EMAIL_FROM": "alerts@pggit.example",
+            "PGGIT_ALERTD_PAGERDUTY_URL": http.url,
+            "PGGIT_ALERTD_ALLOW_INSECURE_DESTINATIONS": "true",
+            "PGGIT_ALERTD_RETRY_BASE": "1",
+        }
+        with log.open("w") as output:
+            process = _start(environment, output)
+            try:
+                yield log, await self._ready(process, log)
+            finally:
+                process.terminate()
+                try:
+                    await asyncio.to_thread(process.wait, STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+    async def _ready(self, process: subprocess.Popen[bytes], log: Path) -> str:
+        """Wait until the daemon says it is ready; return the address of its pages."""
+        page = ""
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline and process.poll() is None:
+            for entry in _entries(log):
+                page = entry["address"] if entry.get("event") == "web_listening" else page
+                if entry.get("event") == "ready" and page:
+                    return page
+            await asyncio.sleep(PACE_SECONDS)
+        raise DatabaseError(f"The daemon did not become ready; its last words: {list(_entries(log))[-3:]}")
+
+    async def _play(self, stage: _Stage, duration: float | None) -> None:
+        """Record work at a steady pace; break Slack for a moment in the middle; show what is delivered."""
+        self._console.print()
+        started = time.monotonic()
+        span = duration if duration is not None else 30.0
+        outage_from, outage_to = span * OUTAGE_FROM, span * OUTAGE_FROM + min(OUTAGE_SECONDS, span / 5)
+        broken = over = False
+        watch = stage.connection
+        with psycopg.connect(stage.server.dsn(DATABASE), autocommit=True) as writer:
+            for operation in operations(SEED, SPIKE_EVERY):
+                elapsed = time.monotonic() - started
+                if self._stop.is_set() or (duration is not None and elapsed >= duration):
+                    return
+                if not broken and elapsed >= outage_from:
+                    broken = True
+                    stage.http.always(Answer(503, "upstream down"), "/services/")
+                    self._note("Slack goes down: its notifications will wait and be tried again; the others go on")
+                if broken and not over and elapsed >= outage_to:
+                    over = True
+                    stage.http.always(None, "/services/")
+                    self._note("Slack is back: what waited is delivered by its retries")
+                committed_at = await asyncio.to_thread(record, writer, operation)
+                if operation.spike:
+                    await asyncio.to_thread(self._committed, watch, committed_at)
+                self._show(await asyncio.to_thread(journeys, watch))
+                await asyncio.sleep(PACE_SECONDS)
+
+    async def _settle(self, stage: _Stage) -> list[Journey]:
+        """Wait until nothing is on its way any more, and return every journey."""
+        stage.http.always(None, "/services/")
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while True:
+            found = await asyncio.to_thread(journeys, stage.connection)
+            self._show(found)
+            outbox = stage.connection.execute("SELECT count(*) FROM pggit.alert_outbox").fetchone()
+            if (outbox == (0,) and all(each.finished for each in found)) or time.monotonic() > deadline:
+                return found
+            await asyncio.sleep(PACE_SECONDS)
+
+    def _committed(self, connection: psycopg.Connection, at: float) -> None:
+        """Note the newest alerts as committed now."""
+        for (alert_id,) in connection.execute(
+            "SELECT alert_id FROM pggit.performance_alerts WHERE alert_id <> ALL (%s)", (list(self._ledger.committed),)
+        ):
+            self._ledger.committed[alert_id] = at
+
+    def _show(self, found: list[Journey]) -> None:
+        """Print one line for each notification that has ended since the last look."""
+        for each in found:
+            if not each.finished or each.queue_id in self._shown:
+                continue
+            self._shown.add(each.queue_id)
+            self._console.print(_line(each, self._ledger), markup=False)
+
+    def _explain(self, stage: _Stage) -> None:
+        self._console.print(
+            "\nWork is recorded by pggit.record_performance_metric, as applications do. Now and then an operation is "
+            "several times\nslower than its baseline: pgGit raises an alert, and each line below is one notification "
+            "of one alert.\nThe fourth alert of an operation within an hour is escalated to CRITICAL, which also pages "
+            "and mails.\nTimes: commit → routed into the queue → received → logged; in ms after the commit."
+            f"\nThe daemon's own log: {stage.log}",
+            markup=False,
+        )
+
+    def _close(self, result: Mapping[str, object]) -> None:
+        delivered = result["delivered"]
+        latency = result["latency_ms"]
+        assert isinstance(delivered, dict)  # noqa: S101 - made by summary()
+        assert isinstance(latency, dict)  # noqa: S101
+        self._console.print(
+            f"\n{result['alerts']} alerts; delivered: "
+            + ", ".join(f"{count} by {channel}" for channel, count in delivered.items())
+            + f"; {result['failed']} failed, {result['lost']} lost, {result['retried']} after a retry, "
+            f"{result['escalated']} alerts escalated.\nFrom commit to receiver, first attempts: "
+            f"p50 {latency['p50']} ms, p99 {latency['p99']} ms.",
+            markup=False,
+        )
+        if self._keep is not None:
+            self._console.print(f"The database and the daemon's log are kept in {self._keep}.", markup=False)
+
+    def _say(self, step: str, text: str) -> None:
+        self._console.print(f"[bold]{step}[/bold] {text}")
+
+    def _note(self, text: str) -> None:
+        self._console.print(f"[bold]      ── {text}[/bold]")
+
+
+def _entries(log: Path) -> Iterator[dict[str, Any]]:
+    """Yield what the daemon has logged so far, line by line."""
+    for line in log.read_text().splitlines():
+        with suppress(json.JSONDecodeError):
+            yield json.loads(line)
+
+
+def _start(environment: Mapping[str, str], output: TextIO) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pggit_alertd", "run"],
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+
+
+def _line(journey: Journey, ledger: Ledger) -> str:
+    """Return a journey for the terminal: what it was, where it went, and where its time went."""
+    commit = ledger.committed.get(journey.alert_id)
+    factor = f"{journey.factor:.1f}x" if journey.factor is not None else ""
+    text = (
+        f"alert {journey.alert_id:>3}  {journey.severity:<8} {journey.operation:<16} {factor:>6} → {journey.channel:<9}"
+    )
+    if journey.status == "failed":
+        return f"{text} FAILED: {journey.error}"
+    received = ledger.latency(journey)
+    if commit is None or received is None or journey.processed_at is None:
+        return f"{text} {journey.status}"
+    routed = journey.routed_at.timestamp() - commit
+    logged = journey.processed_at.timestamp() - commit
+    notes = [f"attempt {journey.attempt}"] if journey.attempt > 1 else []
+    notes += ["escalated"] if journey.escalated else []
+    note = f"  ({', '.join(notes)})" if notes else ""
+    return f"{text} {routed * 1000:7.1f} → {received * 1000:7.1f} → {logged * 1000:7.1f}{note}"

@@ -1,0 +1,118 @@
+"""What became of each alert: when it was committed, routed, received and logged.
+
+The demo's clock and the database's are the same machine's, so the stages can be subtracted.
+"""
+
+import re
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from pggit_alertd.demo.sinks import HttpRequest, Mail
+
+_NUMBER = re.compile(r"[Aa]lert (\d+)")
+
+_JOURNEYS = """
+SELECT
+    q.queue_id, q.alert_id, q.channel, q.status, q.attempt, q.alert ->> 'operation_type' AS operation,
+    q.alert ->> 'severity' AS severity, (q.alert ->> 'factor')::double precision AS factor,
+    coalesce((q.alert ->> 'escalated')::boolean, FALSE) AS escalated, q.created_at, q.processed_at, q.error_message
+FROM pggit.alert_notification_queue AS q
+ORDER BY q.processed_at NULLS LAST, q.queue_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """One notification's way, as the queue row tells it."""
+
+    queue_id: int
+    alert_id: int
+    channel: str
+    status: str
+    attempt: int
+    operation: str
+    severity: str
+    factor: float | None
+    escalated: bool
+    routed_at: datetime
+    processed_at: datetime | None
+    error: str | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.status != "pending"
+
+
+@dataclass
+class Ledger:
+    """Commits and arrivals, in Unix time, matched by alert and channel."""
+
+    committed: dict[int, float] = field(default_factory=dict)
+    arrived: dict[tuple[int, str], list[float]] = field(default_factory=dict)
+
+    def request(self, request: HttpRequest) -> None:
+        """Take a request at the HTTP sink as an arrival at Slack or PagerDuty."""
+        if request.path.startswith("/v2/"):
+            dedup_key = str(request.json().get("dedup_key", ""))
+            self._arrive(dedup_key.rpartition("-")[2], "pagerduty", request.at)
+        else:
+            found = _NUMBER.search(request.body.decode(errors="replace"))
+            self._arrive(found[1] if found else "", "slack", request.at)
+
+    def mail(self, mail: Mail) -> None:
+        """Take a mail at the mail sink as an arrival."""
+        self._arrive(str(mail.message().get("X-Pggit-Alert-Id", "")), "email", mail.at)
+
+    def latency(self, journey: Journey) -> float | None:
+        """Return seconds from the commit to the last arrival at the sink; None if either is unknown."""
+        times = self.arrived.get((journey.alert_id, journey.channel))
+        commit = self.committed.get(journey.alert_id)
+        return max(times[-1] - commit, 0.0) if times and commit is not None else None
+
+    def _arrive(self, number: str, channel: str, at: float) -> None:
+        if number.isdecimal():
+            self.arrived.setdefault((int(number), channel), []).append(at)
+
+
+def journeys(connection: psycopg.Connection) -> list[Journey]:
+    """Return every notification there is."""
+    return [Journey(*row) for row in connection.execute(_JOURNEYS)]
+
+
+def summary(found: Sequence[Journey], ledger: Ledger, outbox: int) -> dict[str, Any]:
+    """Return the closing figures. Latency is that of notifications that needed one attempt, in milliseconds.
+
+    Lost is what ended nowhere: alerts not routed, notifications still pending, and those called sent that no sink saw.
+    """
+    sent = [journey for journey in found if journey.status == "sent"]
+    seen = [journey for journey in sent if (journey.alert_id, journey.channel) in ledger.arrived]
+    first = [value for journey in sent if journey.attempt == 1 and (value := ledger.latency(journey)) is not None]
+    return {
+        "alerts": len(ledger.committed),
+        "delivered": {
+            channel: sum(1 for journey in seen if journey.channel == channel)
+            for channel in ("email", "slack", "pagerduty")
+        },
+        "failed": sum(1 for journey in found if journey.status == "failed"),
+        "lost": outbox + sum(1 for journey in found if not journey.finished) + len(sent) - len(seen),
+        "retried": sum(1 for journey in sent if journey.attempt > 1),
+        "escalated": len({journey.alert_id for journey in found if journey.escalated}),
+        "latency_ms": {"p50": percentile(first, 0.50), "p99": percentile(first, 0.99)},
+    }
+
+
+def percentile(seconds: Iterable[float], share: float) -> float | None:
+    """Return that percentile in milliseconds, None of nothing."""
+    values = sorted(seconds)
+    if not values:
+        return None
+    if len(values) == 1:
+        return round(values[0] * 1000, 2)
+    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    return round(cuts[round(share * 100) - 1] * 1000, 2)

@@ -1,0 +1,90 @@
+"""A pgGit in use: operations recorded through record_performance_metric, with occasional spikes.
+
+The spikes follow a script, so that a short demo shows everything: a few operations are slow now and then, and one is
+slow again and again, which escalates it.
+"""
+
+import itertools
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psycopg
+
+# Typical durations in milliseconds: reference figures of pgGit's own operations.
+TYPICAL_MS = {
+    "commit": (2, 7),
+    "merge_branches": (50, 100),
+    "get_history": (5, 50),
+    "branch_create": (1, 4),
+    "rollback_commit": (20, 200),
+}
+REPEATER = "merge_branches"
+HISTORY_ROWS = 400
+HISTORY_DAYS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation that ended: its type, how long it took (microseconds), and whether it is meant to be noticed."""
+
+    name: str
+    microseconds: int
+    spike: bool
+
+
+def operations(seed: int, spike_every: int) -> Iterator[Operation]:
+    """Yield operations for ever; each `spike_every`-th is a spike, and every other spike hits the same operation."""
+    source = random.Random(seed)  # noqa: S311 - sample data
+    names = list(TYPICAL_MS)
+    others = itertools.cycle([name for name in names if name != REPEATER])
+    for number in itertools.count(1):
+        spike = number % spike_every == 0
+        name = source.choice(names)
+        if spike:
+            name = REPEATER if (number // spike_every) % 2 else next(others)
+        low, high = TYPICAL_MS[name]
+        usual = source.uniform(low, high) * 1000
+        factor = source.uniform(3, 12) * high * 1000 / usual if spike else 1.0
+        yield Operation(name, round(usual * factor), spike)
+
+
+def seed_history(connection: psycopg.Connection, seed: int) -> int:
+    """Record a few days of ordinary work and make the first baselines from it; return how many baselines."""
+    source = random.Random(seed)  # noqa: S311 - sample data
+    with connection.cursor() as cursor:
+        for name, (low, high) in TYPICAL_MS.items():
+            cursor.executemany(
+                """
+                INSERT INTO pggit.performance_metrics (
+                    operation_type, duration_microseconds, duration_ms, start_time, end_time, user_name, recorded_at,
+                    period_start
+                )
+                SELECT
+                    %(name)s, d.us, d.us / 1000.0, t.at, t.at + interval '1 second', 'demo', t.at,
+                    date_trunc('day', t.at)
+                FROM (SELECT %(us)s::bigint AS us) AS d,
+                     (SELECT localtimestamp - make_interval(secs => %(age)s) AS at) AS t
+                """,
+                [
+                    {
+                        "name": name,
+                        "us": round(source.uniform(low, high) * 1000),
+                        "age": source.uniform(60, HISTORY_DAYS * 86400),
+                    }
+                    for _ in range(HISTORY_ROWS)
+                ],
+            )
+        cursor.execute("SELECT count(*) FROM pggit.recalculate_all_baselines_rolling()")
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+def record(connection: psycopg.Connection, operation: Operation) -> float:
+    """Record one operation as an application does; return the Unix time just after the commit."""
+    connection.execute(
+        "SELECT pggit.record_performance_metric(%s, %s, %s)",
+        (operation.name, operation.microseconds, f"demo {operation.name}"),
+    )
+    return time.time()

@@ -1,0 +1,140 @@
+"""How the daemon is, as the health pages, the gauges and systemd's status line tell it."""
+
+from typing import Any
+
+from pggit_alertd import __version__
+from pggit_alertd.acknowledger import Acknowledger
+from pggit_alertd.clock import Clock
+from pggit_alertd.database import migrate
+from pggit_alertd.database.listen import Listener
+from pggit_alertd.database.pool import Database
+from pggit_alertd.dispatcher import Dispatcher
+from pggit_alertd.errors import DatabaseError
+from pggit_alertd.liveness import Liveness, LoopReport
+from pggit_alertd.metrics import CHANNELS, Metrics
+from pggit_alertd.store import Depth, Store
+from pggit_alertd.web import Readiness
+
+SCHEMA_SECONDS = 5.0
+GAUGE_SECONDS = 2.0
+
+
+class Health:
+    """Answers what the web pages ask. What costs a query is asked of the database at most every few seconds."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        database: Database,
+        listener: Listener,
+        dispatcher: Dispatcher,
+        acknowledger: Acknowledger,
+        liveness: Liveness,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._database = database
+        self._listener = listener
+        self._dispatcher = dispatcher
+        self._acknowledger = acknowledger
+        self._liveness = liveness
+        self._metrics = metrics
+        self._clock = clock
+        self._born = clock.monotonic()
+        self._checked = float("-inf")
+        self._trouble = ""
+        self._measured = float("-inf")
+        self._depth: list[Depth] = []
+        self._outbox = 0
+        self.waiting_for = "the first connection to the database"
+        self.stopping = False
+
+    def live(self) -> LoopReport:
+        """Return the loops' pulses."""
+        return self._liveness.report()
+
+    async def ready(self) -> Readiness:
+        """Return whether alerts are being delivered now, and if not what stands in the way."""
+        if self.stopping:
+            return Readiness(ok=False, reasons=("the daemon is stopping",))
+        if self.waiting_for:
+            return Readiness(ok=False, reasons=(f"waiting: {self.waiting_for}",))
+        if self._clock.monotonic() - self._checked > SCHEMA_SECONDS:
+            self._trouble = await self._check_schema()
+            self._checked = self._clock.monotonic()
+        reasons = [self._trouble] if self._trouble else []
+        report = self.live()
+        reasons += report.reasons
+        if not report.cycled:
+            reasons.append("the loops have not been round once yet")
+        return Readiness(ok=not reasons, reasons=tuple(reasons))
+
+    async def detail(self) -> dict[str, Any]:
+        """Return the figures behind the verdict."""
+        await self._measure()
+        return {
+            "version": __version__,
+            "worker": self._store.worker,
+            "uptime_seconds": round(self._clock.monotonic() - self._born, 1),
+            "listener": {"mode": self._listener.mode.value, "reason": self._listener.reason},
+            "in_flight": self._dispatcher.in_flight,
+            "unacknowledged": self._acknowledger.waiting,
+            "outbox": self._outbox,
+            "queue": [
+                {
+                    "channel": each.channel,
+                    "status": each.status,
+                    "count": each.count,
+                    "oldest_due_seconds": round(each.oldest_due_seconds, 3),
+                }
+                for each in self._depth
+            ],
+        }
+
+    async def refresh_gauges(self) -> None:
+        """Bring the gauges that mirror the database up to date."""
+        await self._measure()
+        for channel in CHANNELS:
+            of_channel = {each.status: each for each in self._depth if each.channel == channel}
+            for status in ("pending", "held", "failed"):
+                count = of_channel[status].count if status in of_channel else 0
+                self._metrics.queue_depth.labels(channel=channel, status=status).set(count)
+            pending = of_channel.get("pending")
+            self._metrics.oldest_due_seconds.labels(channel=channel).set(pending.oldest_due_seconds if pending else 0)
+        self._metrics.dead_letters.set(sum(each.count for each in self._depth if each.status == "failed"))
+        self._metrics.outbox_depth.set(self._outbox)
+
+    def summary(self) -> str:
+        """Return one line for `systemctl status`."""
+        if self.waiting_for:
+            return f"waiting: {self.waiting_for}"
+        return (
+            f"{self._listener.mode.value}; {self._dispatcher.in_flight} in flight, "
+            f"{self._acknowledger.waiting} unacknowledged"
+        )
+
+    async def _check_schema(self) -> str:
+        """Return what is wrong with the database, or nothing."""
+        try:
+            async with self._database.connection() as connection:
+                await migrate.verify(connection)
+        except DatabaseError as error:
+            self._metrics.database_up.set(0)
+            return str(error)
+        self._metrics.database_up.set(1)
+        return ""
+
+    async def _measure(self) -> None:
+        """Count what waits, unless it was counted a moment ago; the last figures stand while the database is away."""
+        if self._clock.monotonic() - self._measured < GAUGE_SECONDS:
+            return
+        self._measured = self._clock.monotonic()
+        try:
+            self._depth = await self._store.depth()
+            self._outbox = await self._store.outbox_depth()
+        except DatabaseError:
+            self._metrics.database_up.set(0)
+        else:
+            self._metrics.database_up.set(1)

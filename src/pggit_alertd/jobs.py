@@ -1,0 +1,172 @@
+"""The scheduled jobs: thin callers of SQL functions, each safe to run again after it died half way.
+
+A job is given the pool rather than a connection, so that one that works in batches holds no connection between them.
+Every statement of a job has a time-out below the run's lease: a run that may be taken again by somebody else must
+not still be working (docs/design/schedule.md).
+"""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pggit_alertd.database import queries
+from pggit_alertd.database.pool import Connection, Database
+from pggit_alertd.errors import DatabaseError, JobBusy, JobIncomplete
+from pggit_alertd.settings import Settings
+
+Result = dict[str, Any]
+Work = Callable[[Database, float], Awaitable[Result]]
+
+LOCK_NOT_AVAILABLE = "55P03"
+RETENTION_BATCH = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the scheduler must know of a job.
+
+    `grace`, `lease` and `statement_timeout` are seconds. The first two are what a new row of scheduled_job gets; after
+    that the row rules. `work` is given the statement time-out that its lease allows. `at_start` asks for one run when
+    the daemon starts, outside the schedule, for work that is cheap when there is nothing to do and must not wait.
+    """
+
+    name: str
+    description: str
+    schedule: str
+    grace: float
+    lease: float
+    statement_timeout: float
+    work: Work
+    at_start: bool = False
+
+
+async def rows(
+    connection: Connection, name: str, parameters: Mapping[str, Any] | None = None
+) -> Sequence[tuple[Any, ...]]:
+    """Run a named statement on a connection that is already held, and return its rows."""
+    cursor = await connection.execute(queries.load(name).encode(), parameters or {})
+    return await cursor.fetchall()
+
+
+def sqlstate(error: BaseException | None) -> str | None:
+    """Return the SQLSTATE of the server's error behind one of ours, or None."""
+    while error is not None:
+        code = getattr(error, "sqlstate", None)
+        if code is not None:
+            return str(code)
+        error = error.__cause__
+    return None
+
+
+@asynccontextmanager
+async def transaction(database: Database, seconds: float) -> AsyncIterator[Connection]:
+    """Lend a connection inside a transaction whose statements end after that many seconds.
+
+    Raises JobBusy where PostgreSQL says that somebody else holds the lock.
+    """
+    try:
+        async with database.connection() as connection, connection.transaction():
+            milliseconds = str(max(int(seconds * 1000), 1))
+            await rows(connection, "session_local", {"name": "statement_timeout", "value": milliseconds})
+            yield connection
+    except DatabaseError as error:
+        if sqlstate(error) == LOCK_NOT_AVAILABLE:
+            raise JobBusy(f"Somebody else holds the lock: {error}") from error
+        raise
+
+
+def baselines(settings: Settings) -> Job:
+    """Return the job that recalculates every tracked operation's baseline."""
+
+    async def work(database: Database, seconds: float) -> Result:
+        """Recalculate all; an operation that fails is named, and does not undo the others."""
+        parameters = {"days": settings.baseline_lookback_days, "min_samples": settings.baseline_min_samples}
+        async with transaction(database, seconds) as connection:
+            await rows(connection, "session_local", {"name": "pggit.baseline_reason", "value": "scheduled"})
+            rolled = await rows(connection, "job_baselines", parameters)
+            outcomes = await rows(connection, "job_baselines_outcome")
+        named: dict[str, list[str]] = dict(outcomes)
+        failed = named.get("failed", [])
+        result = {
+            "operations": len(rolled),
+            "changed": len(named.get("applied", [])),
+            "held": named.get("held", []),
+            "failed": failed,
+        }
+        if failed:
+            raise JobIncomplete(
+                f"The baseline of {', '.join(failed)} could not be recalculated; "
+                "see error_message in pggit.performance_baseline_history.",
+                result,
+            )
+        return result
+
+    return Job(
+        name="baselines",
+        description="Recalculates the baseline of every tracked operation",
+        schedule=settings.baseline_schedule,
+        grace=12 * 3600,
+        lease=1800,
+        statement_timeout=1200,
+        work=work,
+    )
+
+
+def retention(settings: Settings) -> Job:
+    """Return the job that removes what is older than the limit."""
+
+    async def work(database: Database, seconds: float) -> Result:
+        """Remove batch after batch, each in a transaction of its own, until a batch finds nothing."""
+        removed: Counter[str] = Counter()
+        while True:
+            async with transaction(database, seconds) as connection:
+                batch = await rows(
+                    connection, "job_retention", {"days": settings.retention_days, "batch": RETENTION_BATCH}
+                )
+            counts = {str(relation): int(deleted) for relation, deleted in batch if deleted}
+            if not counts:
+                return dict(removed)
+            removed.update(counts)
+
+    return Job(
+        name="retention",
+        description="Removes notifications, logs and history older than the limit",
+        schedule=settings.retention_schedule,
+        grace=12 * 3600,
+        lease=3600,
+        statement_timeout=300,
+        work=work,
+    )
+
+
+def partitions(settings: Settings) -> Job:
+    """Return the job that makes the delivery log's monthly partitions ahead."""
+
+    async def work(database: Database, seconds: float) -> Result:
+        """Make what is missing, and say what was made or could not be."""
+        async with transaction(database, seconds) as connection:
+            upkeep = await rows(connection, "job_partitions")
+        blocked = [f"{name} ({action})" for name, action, _ in upkeep if action != "created"]
+        return {
+            "created": [name for name, action, _ in upkeep if action == "created"],
+            "rows_moved": sum(moved for _, _, moved in upkeep),
+            "not_created": blocked,
+        }
+
+    return Job(
+        name="partitions",
+        description="Makes the monthly partitions of the delivery log ahead",
+        schedule=settings.partition_schedule,
+        grace=3000,
+        lease=300,
+        statement_timeout=120,
+        work=work,
+        at_start=True,
+    )
+
+
+def registry(settings: Settings) -> tuple[Job, ...]:
+    """Return every job there is."""
+    return (baselines(settings), retention(settings), partitions(settings))

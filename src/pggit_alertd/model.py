@@ -1,0 +1,246 @@
+"""The nouns of the product as frozen dataclasses and enums: what is claimed, what is sent, what came of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import IntEnum, StrEnum
+from typing import Any
+
+
+class Severity(StrEnum):
+    """How bad an alert is, in pgGit's own words."""
+
+    CRITICAL = "CRITICAL"
+    WARNING = "WARNING"
+    INFO = "INFO"
+
+
+class Event(StrEnum):
+    """What happened to an alert."""
+
+    TRIGGERED = "triggered"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+
+class Urgency(IntEnum):
+    """Which lane a notification travels in. Pages have slots of their own, so routine traffic can't hold them up."""
+
+    PAGE = 0
+    ROUTINE = 1
+
+
+class Reason(StrEnum):
+    """Why an attempt ended as it did: one closed vocabulary for the log, the metrics and the console."""
+
+    NONE = ""
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"
+    CLIENT_ERROR = "client_error"
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    TLS = "tls"
+    AUTH = "auth"
+    REFUSED_RECIPIENT = "refused_recipient"
+    REFUSED_MESSAGE = "refused_message"
+    DESTINATION_GONE = "destination_gone"
+    UNEXPECTED_REPLY = "unexpected_reply"
+    INVALID_SETTING = "invalid_setting"
+    SETTING_MISSING = "setting_missing"
+    SETTING_DISABLED = "setting_disabled"
+    PAUSED = "paused"
+    EXPIRED = "expired"
+    POISON = "poison"
+    LEASE = "lease"
+    SHUTDOWN = "shutdown"
+    DRY_RUN = "dry_run"
+    INTERNAL = "internal"
+
+
+class Scope(StrEnum):
+    """What a permanent failure condemns."""
+
+    MESSAGE = "message"
+    RECIPIENT = "recipient"
+    DESTINATION = "destination"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert as it was when it was routed: the snapshot that travels in the queue row.
+
+    Durations are microseconds. `factor` is duration / baseline p99; None for alerts that have no baseline.
+    `occurred_at` is aware, UTC. `message` is the one-line text made by SQL.
+    """
+
+    alert_id: int | None
+    operation_type: str
+    alert_type: str
+    severity: Severity
+    message: str
+    occurred_at: datetime
+    duration_us: int | None = None
+    baseline_p99_us: int | None = None
+    factor: float | None = None
+    operation_name: str | None = None
+    branch: str | None = None
+    user_name: str | None = None
+    metric_id: int | None = None
+    escalated: bool = False
+
+    @classmethod
+    def from_snapshot(cls, snapshot: Mapping[str, Any], message: str, occurred_at: datetime) -> "Alert":
+        """Build from the queue row's `alert` JSON; absent keys become None, an unknown severity becomes WARNING."""
+        severity = str(snapshot.get("severity"))
+        return cls(
+            alert_id=snapshot.get("alert_id"),
+            operation_type=str(snapshot.get("operation_type") or "unknown"),
+            alert_type=str(snapshot.get("alert_type") or "UNKNOWN"),
+            severity=Severity(severity) if severity in Severity.__members__ else Severity.WARNING,
+            message=message,
+            occurred_at=occurred_at,
+            duration_us=snapshot.get("duration_us"),
+            baseline_p99_us=snapshot.get("baseline_p99_us"),
+            factor=snapshot.get("factor"),
+            operation_name=snapshot.get("operation_name"),
+            branch=snapshot.get("branch"),
+            user_name=snapshot.get("user_name"),
+            metric_id=snapshot.get("metric_id"),
+            escalated=bool(snapshot.get("escalated")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What a channel is asked to say: pure, with no trace of the queue.
+
+    `key` names this notification over all its attempts (the stem of the mail's Message-ID). `dedup_key` names the
+    alert at the receiver: PagerDuty folds events with the same key, so a repeated attempt can't page twice.
+    `settled` holds digests (see `recipient_digest`) of mail recipients that need no further attempt.
+    """
+
+    key: str
+    dedup_key: str
+    alert: Alert
+    event: Event = Event.TRIGGERED
+    test: bool = False
+    settled: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The receiver took the message. `refused` are masked mail recipients that said no for ever."""
+
+    code: int | None = None
+    detail: str = ""
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Transient:
+    """Trying again can help.
+
+    `retry_after` (seconds) is what the receiver told us: it then pauses the whole destination and costs no attempt.
+    `ambiguous` marks a failure after the request was written, so the message may have arrived.
+    `settled` are digests of mail recipients that took or for ever refused the message in this attempt.
+    """
+
+    reason: Reason
+    detail: str
+    code: int | None = None
+    retry_after: float | None = None
+    ambiguous: bool = False
+    settled: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Permanent:
+    """Trying again unchanged can't help; `scope` says what the refusal condemns."""
+
+    reason: Reason
+    detail: str
+    scope: Scope = Scope.MESSAGE
+    code: int | None = None
+
+
+Receipt = Delivered | Transient | Permanent
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One queue row held under a lease.
+
+    `claim_no` is the fence: it only grows, and every ack must name it. `attempt` counts deliveries tried, this one
+    included. `lost` counts earlier claims whose worker vanished; `taken_over` says that the last one was such.
+    `claimed_at` is database time; `trusted_until` is this process's monotonic clock: after it the lease must be thought
+    lost. `give_up_in` and `paused_for` are seconds from the claim: what is left of the retry horizon, and of the
+    destination's pause (not positive: none).
+    """
+
+    queue_id: int
+    claim_no: int
+    attempt: int
+    lost: int
+    taken_over: bool
+    channel: str
+    urgency: Urgency
+    event: Event
+    alert: Alert
+    setting_id: int | None
+    setting_found: bool
+    setting_enabled: bool
+    setting_channel: str | None
+    config: str | None
+    destination_key: str | None
+    recipient: str
+    settled: frozenset[str]
+    give_up_in: float
+    paused_for: float
+    enqueued_at: datetime
+    claimed_at: datetime
+    claimed_monotonic: float
+    trusted_until: float
+
+    def notification(self) -> Notification:
+        """Return what the channel is asked to say."""
+        identity = self.alert.alert_id if self.alert.alert_id is not None else f"q{self.queue_id}"
+        return Notification(
+            key=f"q{self.queue_id}",
+            dedup_key=f"pggit-alert-{identity}",
+            alert=self.alert,
+            event=self.event,
+            settled=self.settled,
+        )
+
+
+class Outcome(StrEnum):
+    """What an ack does to the queue row."""
+
+    SENT = "sent"
+    RETRY = "retry"
+    FAILED = "failed"
+    RELEASED = "released"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """The result of one claim, on its way to the database: it is applied if, and only if, the fence still matches.
+
+    `delay` (seconds) says when a RETRY is due; `pause` (seconds) stops the whole destination for that long;
+    `finished_at` is database time, worked out once, so that an ack sent twice writes one log row.
+    """
+
+    claim: Claim
+    outcome: Outcome
+    reason: Reason = Reason.NONE
+    detail: str = ""
+    code: int | None = None
+    delay: float = 0.0
+    pause: float | None = None
+    charged: bool = True
+    ambiguous: bool = False
+    settled: frozenset[str] = frozenset()
+    delivery_ms: int | None = None
+    dwell_ms: int | None = None
+    finished_at: datetime = field(default_factory=lambda: datetime.now(UTC))

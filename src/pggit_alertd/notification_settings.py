@@ -1,0 +1,54 @@
+"""The rows of alert_notification_settings as Python sees them, for those who look at all: check and send-test."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pggit_alertd.channels import NAMES, Channel
+from pggit_alertd.database.pool import Database
+from pggit_alertd.errors import DestinationError
+from pggit_alertd.rendering.text import one_line
+
+NAME_LIMIT = 80
+
+Channels = Mapping[str, Channel[Any, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A row of alert_notification_settings; `config` is its JSON as text."""
+
+    setting_id: int
+    name: str | None
+    alert_type: str | None
+    severity: str | None
+    channel: str | None
+    enabled: bool
+    config: str | None = field(repr=False)
+    destination_key: str | None
+    recipient: str
+
+    @property
+    def title(self) -> str:
+        """The number and the name, for people; the name is anybody's text, so it is cut and cleaned."""
+        name = one_line(self.name, NAME_LIMIT)
+        return f"{self.setting_id} ({name})" if name else str(self.setting_id)
+
+
+async def load(database: Database) -> list[Setting]:
+    """Return every setting there is, enabled or not."""
+    return [Setting(*row) for row in await database.fetch("notification_settings")]
+
+
+def parse(setting: Setting, channels: Channels) -> Any:
+    """Return the destination a setting names. Raises DestinationError that says what to mend."""
+    channel = channels.get(setting.channel or "")
+    if channel is None:
+        given = f"not {one_line(setting.channel, 40)!r}" if setting.channel else "not NULL"
+        raise DestinationError(f"notification_channel must be {', '.join(NAMES[:-1])} or {NAMES[-1]}, {given}.")
+    try:
+        config = None if setting.config is None else json.loads(setting.config)
+    except RecursionError:
+        raise DestinationError("The config is nested too deeply; put a flat JSON object.") from None
+    return channel.parse(config)

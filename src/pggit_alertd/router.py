@@ -1,0 +1,96 @@
+"""Wake, route what waits in the outbox, and tell the dispatcher.
+
+The routing itself is one SQL function; replicas share the outbox by SKIP LOCKED.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from pggit_alertd import logs
+from pggit_alertd.backoff import RetrySchedule
+from pggit_alertd.errors import DatabaseError
+from pggit_alertd.liveness import Beat
+from pggit_alertd.metrics import Metrics
+from pggit_alertd.store import Store
+
+_log = logs.get("router")
+
+
+class Router:
+    """The loop that routes. `horizon` and `horizon_critical` are seconds a notification may be retried for."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        routed: Callable[[], None],
+        metrics: Metrics,
+        beat: Beat,
+        poll_interval: float,
+        horizon_critical: float,
+        horizon: float,
+        batch: int = 200,
+    ) -> None:
+        self._store = store
+        self._routed = routed
+        self._metrics = metrics
+        self._beat = beat
+        self.poll_interval = poll_interval
+        self._horizon_critical = horizon_critical
+        self._horizon = horizon
+        self._batch = batch
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._backoff = RetrySchedule(base=0.2, cap=5.0)
+
+    def wake(self) -> None:
+        """Say that there may be something to route."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Route nothing more; `run` ends after the call it is in."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Route until `stop`."""
+        failures = 0
+        while not self._stopping:
+            self._beat.tick()
+            self._wake.clear()
+            try:
+                again = await self._route()
+            except DatabaseError as error:
+                failures += 1
+                delay = self._backoff.delay(failures)
+                self._metrics.loop_errors.labels(loop="router").inc()
+                _log.warning("routing_failed", error=str(error), retry_in=round(delay, 2))
+                await self._sleep(delay)
+                continue
+            failures = 0
+            if not again:
+                await self._sleep(self.poll_interval)
+
+    async def _route(self) -> bool:
+        """Route one batch; return whether more is likely to wait.
+
+        The dispatcher is told even if nothing was routed: the wake-up may have been for a row that somebody queued
+        from psql.
+        """
+        done = await self._store.route(
+            limit=self._batch, horizon_critical=self._horizon_critical, horizon=self._horizon
+        )
+        self._routed()
+        if done.alerts:
+            self._metrics.routed_alerts.inc(done.alerts)
+            _log.info("routed", alerts=done.alerts, queued=done.queued, refused=done.refused)
+        return done.alerts >= self._batch
+
+    async def _sleep(self, seconds: float) -> None:
+        if self._wake.is_set():
+            return
+        timer = asyncio.get_running_loop().call_later(seconds, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            timer.cancel()
