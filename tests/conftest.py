@@ -1,0 +1,113 @@
+"""Fixtures that every test may use: real PostgreSQL servers and fresh databases on them."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from pggit_alertd.database import migrate
+from pggit_alertd.database.embedded import EmbeddedServer
+
+DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+OPTIONS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "synchronous_commit": "off",
+    "autovacuum_naptime": "1h",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers of this suite."""
+    config.addinivalue_line("markers", "servers: runs on every PostgreSQL release at hand (18, and Debian's 15)")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on the embedded 18, or on every release at hand if it is marked `servers`."""
+    if "server" in metafunc.fixturenames:
+        releases = ["18"]
+        if metafunc.definition.get_closest_marker("servers") and DEBIAN_15.is_dir():
+            releases.append("15")
+        metafunc.parametrize("server", releases, indirect=True, scope="session")
+
+
+class Cluster:
+    """A running server and the migrated template that test databases are copied from."""
+
+    def __init__(self, release: str) -> None:
+        self.release = release
+        self.server = EmbeddedServer(binaries=DEBIAN_15 if release == "15" else None, options=OPTIONS).start()
+        self._numbers = itertools.count(1)
+        self._template: str | None = None
+
+    def create(self, template: str | None = None) -> str:
+        """Create a database, as a copy of `template` if one is named, and return its name."""
+        name = f"test_{next(self._numbers)}"
+        with psycopg.connect(self.server.dsn(), autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+                    sql.Identifier(name), sql.Identifier(template or "template0")
+                )
+            )
+        return name
+
+    def drop(self, name: str) -> None:
+        """Drop a database, whoever is still connected."""
+        with psycopg.connect(self.server.dsn(), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def template(self) -> str:
+        """Return the name of a database that is migrated and otherwise empty."""
+        if self._template is None:
+            name = self.create()
+            asyncio.run(migrate.up(self.server.dsn(name)))
+            self._template = name
+        return self._template
+
+
+@pytest.fixture(scope="session")
+def clusters() -> Iterator[dict[str, Cluster]]:
+    """Keep every server that a test asked for until the session ends."""
+    running: dict[str, Cluster] = {}
+    yield running
+    for cluster in running.values():
+        cluster.server.stop()
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest, clusters: dict[str, Cluster]) -> Cluster:
+    """Return a running server of the release the test is run on."""
+    release = request.param
+    if release not in clusters:
+        clusters[release] = Cluster(release)
+    return clusters[release]
+
+
+@pytest.fixture
+def empty_database(server: Cluster) -> Iterator[str]:
+    """Yield the connection string of a new, empty database."""
+    name = server.create()
+    yield server.server.dsn(name)
+    server.drop(name)
+
+
+@pytest.fixture
+def database(server: Cluster) -> Iterator[str]:
+    """Yield the connection string of a new database with the whole schema in it."""
+    name = server.create(server.template())
+    yield server.server.dsn(name)
+    server.drop(name)
+
+
+@pytest.fixture
+async def connection(database: str) -> AsyncIterator[psycopg.AsyncConnection]:
+    """Yield an autocommit connection to `database`."""
+    async with await psycopg.AsyncConnection.connect(database, autocommit=True) as opened:
+        yield opened

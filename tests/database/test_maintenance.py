@@ -1,0 +1,400 @@
+"""Retention and partition upkeep on real PostgreSQL: what they remove, what they never touch, and at whose expense."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from psycopg import AsyncConnection
+
+pytestmark = pytest.mark.servers
+
+Connection = AsyncConnection[tuple[object, ...]]
+
+
+async def open_session(database: str, **parameters: str) -> Connection:
+    """Open an autocommit connection with session parameters."""
+    options = " ".join(f"-c {name}={value}" for name, value in parameters.items())
+    return await AsyncConnection.connect(database, autocommit=True, options=options)
+
+
+async def all_rows(connection: Connection, statement: str, *parameters: object) -> list[tuple[object, ...]]:
+    """Run a statement and return its rows."""
+    return await (await connection.execute(statement.encode(), parameters)).fetchall()
+
+
+async def one(connection: Connection, statement: str, *parameters: object) -> object:
+    """Run a statement and return its only value."""
+    return (await all_rows(connection, statement, *parameters))[0][0]
+
+
+async def purge_all(connection: Connection, limit: str = "90 days", batch: int = 10_000) -> dict[str, int]:
+    """Call purge_notifications until it has nothing more to do."""
+    removed: dict[str, int] = {}
+    while True:
+        rows = await all_rows(connection, "SELECT * FROM pggit.purge_notifications(%s::interval, %s)", limit, batch)
+        found = {str(relation): int(str(deleted)) for relation, deleted in rows if deleted}
+        if not found:
+            return removed
+        for relation, deleted in found.items():
+            removed[relation] = removed.get(relation, 0) + deleted
+
+
+async def partitions(connection: Connection) -> list[tuple[object, ...]]:
+    """Return the log's monthly partitions with their bounds in UTC."""
+    async with connection.transaction():
+        await connection.execute("SET LOCAL timezone = 'UTC'")
+        return await all_rows(
+            connection,
+            """
+            SELECT part.relname, pg_get_expr(part.relpartbound, part.oid)
+            FROM pg_inherits JOIN pg_class AS part ON part.oid = inhrelid
+            WHERE inhparent = 'pggit.alert_notification_log'::regclass AND part.relname NOT LIKE '%%default'
+            ORDER BY 1
+            """,
+        )
+
+
+LOG = """
+INSERT INTO pggit.alert_notification_log (channel, recipient, status, sent_at)
+SELECT 'slack', 'masked', 'sent', %s::timestamptz + n * interval '1 second' FROM generate_series(1, %s) AS n
+"""
+QUEUE = """
+INSERT INTO pggit.alert_notification_queue (channel, recipient, message, status, created_at, processed_at)
+SELECT 'slack', 'masked', 'm', %s, now() - %s::interval, CASE WHEN %s THEN now() - %s::interval END
+FROM generate_series(1, %s)
+"""
+
+
+async def fill_queue(connection: Connection, status: str, age: str, count: int, *, processed: bool = True) -> None:
+    """Insert queue rows of one status and age."""
+    await connection.execute(QUEUE.encode(), (status, age, processed, age, count))
+
+
+def month(offset: int) -> datetime:
+    """Return the start of a UTC month, counted from this one."""
+    today = datetime.now(UTC)
+    index = today.year * 12 + today.month - 1 + offset
+    return datetime(index // 12, index % 12 + 1, 1, tzinfo=UTC)
+
+
+def named(start: datetime) -> str:
+    """Return the name of a month's partition."""
+    return f"alert_notification_log_y{start:%Y}m{start:%m}"
+
+
+async def test_retention_removes_what_is_finished_and_old_and_never_what_is_pending(connection: Connection) -> None:
+    """Finished rows older than the limit go, with or without processed_at; pending ones stay however old they are."""
+    for status in ("sent", "failed"):
+        await fill_queue(connection, status, "91 days", 7)
+        await fill_queue(connection, status, "91 days", 2, processed=False)
+        await fill_queue(connection, status, "89 days", 3)
+    await fill_queue(connection, "pending", "400 days", 5, processed=False)
+    await fill_queue(connection, "pending", "400 days", 1)
+    assert await purge_all(connection, batch=4) == {"alert_notification_queue": 18}
+    left = await all_rows(
+        connection, "SELECT status, count(*) FROM pggit.alert_notification_queue GROUP BY 1 ORDER BY 1"
+    )
+    assert left == [("failed", 3), ("pending", 6), ("sent", 3)]
+
+
+async def test_one_call_removes_one_batch(connection: Connection) -> None:
+    """A call's work is bounded by p_batch, so its locks are held for a moment only."""
+    await fill_queue(connection, "sent", "91 days", 25)
+    rows = await all_rows(connection, "SELECT * FROM pggit.purge_notifications('90 days', 10)")
+    assert ("alert_notification_queue", 10) in rows
+    assert await one(connection, "SELECT count(*) FROM pggit.alert_notification_queue") == 15
+
+
+async def test_retention_drops_whole_months_and_empties_the_default_partition(connection: Connection) -> None:
+    """A partition goes when its last instant is past the limit; stray rows in the default partition go one by one."""
+    await connection.execute("SELECT pggit.maintain_log_partitions(0)")
+    old = month(-6)
+    await connection.execute(LOG.encode(), (old, 5))
+    await connection.execute("SELECT pggit.maintain_log_partitions(0)")
+    await connection.execute(LOG.encode(), (old - timedelta(days=1500), 3))
+    await connection.execute(LOG.encode(), (month(0), 2))
+    assert await purge_all(connection) == {named(old): 1, "alert_notification_log_default": 3}
+    assert await one(connection, "SELECT count(*) FROM pggit.alert_notification_log") == 2
+    assert [name for name, _ in await partitions(connection)] == [named(month(0))]
+
+
+async def test_retention_keeps_held_baselines_and_open_runs(connection: Connection) -> None:
+    """History goes, candidates that wait for a human stay; runs go, one that is still open stays; silent workers go."""
+    await connection.execute("""
+        INSERT INTO pggit.performance_baseline_history
+            (operation_type, status, calculated_at, decided_by, decided_at, error)
+        VALUES ('a', 'applied', now() - interval '91 days', NULL, NULL, NULL),
+            ('a', 'failed', now() - interval '91 days', NULL, NULL, 'why'),
+            ('a', 'held', now() - interval '91 days', 'me', now(), NULL),
+            ('b', 'held', now() - interval '91 days', NULL, NULL, NULL),
+            ('b', 'applied', now() - interval '89 days', NULL, NULL, NULL)
+    """)
+    await connection.execute("""
+        INSERT INTO pggit.scheduled_job_run (job, slot, status, next_attempt_at)
+        VALUES ('baselines', now() - interval '92 days', 'succeeded', NULL),
+            ('baselines', now() - interval '91 days', 'running', now()),
+            ('baselines', now() - interval '1 day', 'failed', NULL)
+    """)
+    await connection.execute("""
+        INSERT INTO pggit.alertd_worker (worker, hostname, version, last_beat_at)
+        VALUES ('old', 'h', '0', now() - interval '91 days'), ('new', 'h', '0', now())
+    """)
+    assert await purge_all(connection) == {
+        "performance_baseline_history": 3,
+        "scheduled_job_run": 1,
+        "alertd_worker": 1,
+    }
+    assert await purge_all(connection) == {}
+
+
+@pytest.mark.parametrize(
+    ("call", "parameter"),
+    [
+        ("pggit.purge_notifications(NULL)", "p_older_than is NULL"),
+        ("pggit.purge_notifications('23 hours')", "p_older_than is 23:00:00"),
+        ("pggit.purge_notifications('-90 days')", "p_older_than is -90 days"),
+        ("pggit.purge_notifications('90 days', NULL)", "p_batch is NULL"),
+        ("pggit.purge_notifications('90 days', 0)", "p_batch is 0"),
+        ("pggit.maintain_log_partitions(NULL)", "p_months_ahead is NULL"),
+        ("pggit.maintain_log_partitions(-1)", "p_months_ahead is -1"),
+        ("pggit.maintain_log_partitions(2000000000)", "p_months_ahead is 2000000000"),
+    ],
+)
+async def test_arguments_that_make_no_sense_are_refused_by_name(
+    connection: Connection, call: str, parameter: str
+) -> None:
+    """The error is 22023 and names the argument; nothing is removed or made."""
+    await fill_queue(connection, "sent", "400 days", 1)
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match=parameter):
+        await connection.execute(f"SELECT * FROM {call}".encode())  # noqa: S608 - the calls stand above
+    assert await one(connection, "SELECT count(*) FROM pggit.alert_notification_queue") == 1
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "America/St_Johns"])
+async def test_months_are_utc_months_in_any_session(database: str, zone: str) -> None:
+    """Names and bounds are the same whatever the session's TimeZone and DateStyle."""
+    async with await open_session(database, timezone=zone, datestyle="German") as connection:
+        made = await all_rows(connection, "SELECT partition_name, action FROM pggit.maintain_log_partitions(13)")
+        assert made == [(named(month(n)), "created") for n in range(14)]
+        assert await all_rows(connection, "SELECT * FROM pggit.maintain_log_partitions(13)") == []
+        assert await one(connection, "SHOW timezone") == zone
+        assert str(await one(connection, "SHOW datestyle")).startswith("German")
+    async with await open_session(database, timezone="UTC") as connection:
+        for index, (name, bounds) in enumerate(await partitions(connection)):
+            assert name == named(month(index))
+            first, last = (f"'{month(n):%Y-%m-%d} 00:00:00+00'" for n in (index, index + 1))
+            assert bounds == f"FOR VALUES FROM ({first}) TO ({last})"
+
+
+async def test_rows_around_midnight_of_the_new_year_land_in_their_own_months(connection: Connection) -> None:
+    """The last microsecond of December and the first of January are parted, UTC, also when they come from default."""
+    turn = datetime(datetime.now(UTC).year, 1, 1, tzinfo=UTC)
+    for instant in (turn - timedelta(microseconds=1), turn):
+        await connection.execute(LOG.encode(), (instant - timedelta(seconds=1), 1))
+    await connection.execute("SELECT pggit.maintain_log_partitions()")
+    where = await all_rows(
+        connection, "SELECT tableoid::regclass::text FROM pggit.alert_notification_log ORDER BY sent_at"
+    )
+    december = turn - timedelta(days=1)
+    assert where == [(f"pggit.{named(december)}",), (f"pggit.{named(turn)}",)]
+
+
+async def test_rows_in_the_default_partition_move_into_their_month_unchanged(connection: Connection) -> None:
+    """Nothing is lost, doubled or altered, the identity goes on, and the default partition is empty afterwards."""
+    await connection.execute(LOG.encode(), (month(0), 1000))
+    await connection.execute(LOG.encode(), (month(-1), 10))
+    before = await all_rows(connection, "SELECT log::text FROM pggit.alert_notification_log AS log ORDER BY log_id")
+    made = await all_rows(connection, "SELECT * FROM pggit.maintain_log_partitions(1)")
+    assert made == [
+        (named(month(-1)), "created", 10),
+        (named(month(0)), "created", 1000),
+        (named(month(1)), "created", 0),
+    ]
+    after = await all_rows(connection, "SELECT log::text FROM pggit.alert_notification_log AS log ORDER BY log_id")
+    assert after == before
+    assert await one(connection, "SELECT count(*) FROM pggit.alert_notification_log_default") == 0
+    await connection.execute(LOG.encode(), (month(0), 1))
+    assert await one(connection, "SELECT max(log_id) FROM pggit.alert_notification_log") == 1011
+    indexes = "SELECT count(*) FROM pg_index WHERE indrelid = %s::regclass"
+    assert await one(connection, indexes, f"pggit.{named(month(0))}") == 3
+
+
+async def test_a_month_too_big_to_move_at_once_stays_and_is_reported(connection: Connection) -> None:
+    """More rows than can be moved in a moment are left where they are, and the other months are made."""
+    await connection.execute(LOG.encode(), (month(0), 100_001))
+    made = await all_rows(connection, "SELECT * FROM pggit.maintain_log_partitions(1)")
+    assert made == [(named(month(0)), "left in the default partition", 0), (named(month(1)), "created", 0)]
+    assert await one(connection, "SELECT count(*) FROM pggit.alert_notification_log_default") == 100_001
+
+
+async def test_a_table_that_only_has_a_partitions_name_is_reported_and_left_alone(connection: Connection) -> None:
+    """Somebody else's table is not touched, and the other months are made."""
+    await connection.execute(f"CREATE TABLE pggit.{named(month(0))} (theirs integer)".encode())
+    made = await all_rows(connection, "SELECT * FROM pggit.maintain_log_partitions(1)")
+    assert made == [(named(month(0)), "in the way", 0), (named(month(1)), "created", 0)]
+
+
+async def test_upkeep_twice_at_once_makes_every_partition_once(database: str) -> None:
+    """Eight calls at the same time, rows in the default partition: no error, and each month is made by one of them."""
+    sessions = [await open_session(database) for _ in range(8)]
+    try:
+        await sessions[0].execute(LOG.encode(), (month(0), 100))
+        made = await asyncio.gather(
+            *(all_rows(session, "SELECT * FROM pggit.maintain_log_partitions()") for session in sessions)
+        )
+        assert sorted(row for rows in made for row in rows) == [
+            (named(month(n)), "created", 100 if n == 0 else 0) for n in range(4)
+        ]
+    finally:
+        for session in sessions:
+            await session.close()
+
+
+async def test_writers_that_meet_the_upkeep_lose_no_row_and_see_no_error(database: str) -> None:
+    """Log rows written while their month is moved out of the default partition all arrive, each exactly once."""
+    sessions = [await open_session(database) for _ in range(6)]
+    done = asyncio.Event()
+    written = [0] * len(sessions)
+
+    async def write(number: int) -> None:
+        while not done.is_set():
+            await sessions[number].execute(LOG.encode(), (month(0), 1))
+            written[number] += 1
+
+    try:
+        await sessions[0].execute(LOG.encode(), (month(0), 20_000))
+        async with asyncio.TaskGroup() as tasks, await open_session(database) as upkeep:
+            for number in range(len(sessions)):
+                tasks.create_task(write(number))
+            for ahead in range(4):
+                await upkeep.execute("SELECT pggit.maintain_log_partitions(%s)", (ahead,))
+                seen = list(written)
+                while any(now == then for now, then in zip(written, seen, strict=True)):
+                    await upkeep.execute("SELECT 1")
+            done.set()
+        total = await one(sessions[0], "SELECT count(*) FROM pggit.alert_notification_log")
+        assert total == 20_000 + sum(written)
+        assert await one(sessions[0], "SELECT count(*) FROM pggit.alert_notification_log_default") == 0
+    finally:
+        for session in sessions:
+            await session.close()
+
+
+async def test_upkeep_gives_way_to_a_long_reader_soon(database: str) -> None:
+    """Somebody who holds the log for long makes the upkeep fail with 55P03 and change nothing; later it succeeds."""
+    async with await open_session(database) as reader, await open_session(database) as upkeep:
+        async with reader.transaction():
+            await reader.execute(LOG.encode(), (month(0), 1))
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                await upkeep.execute("SELECT pggit.maintain_log_partitions()")
+            assert await partitions(upkeep) == []
+            await reader.execute(LOG.encode(), (month(0), 1))
+        made = await all_rows(upkeep, "SELECT * FROM pggit.maintain_log_partitions(0)")
+        assert made == [(named(month(0)), "created", 2)]
+
+
+async def test_retention_gives_way_to_a_long_reader_of_the_log_and_goes_on(database: str) -> None:
+    """A partition that is being read is left to a later call; rows of other tables are removed all the same."""
+    async with await open_session(database) as reader, await open_session(database) as purge:
+        old = month(-6)
+        await purge.execute(LOG.encode(), (old, 1))
+        await purge.execute("SELECT pggit.maintain_log_partitions()")
+        await fill_queue(purge, "sent", "91 days", 3)
+        async with reader.transaction():
+            await reader.execute("SELECT * FROM pggit.alert_notification_log")
+            assert await purge_all(purge) == {"alert_notification_queue": 3}
+        assert await purge_all(purge) == {named(old): 1}
+
+
+async def test_retention_and_acks_at_once_never_block_each_other_to_death(database: str) -> None:
+    """Deliveries with their log rows, replays and retention in parallel: no deadlock, no pending row gone."""
+    sessions = [await open_session(database) for _ in range(4)]
+    purged: dict[str, int] = {}
+    try:
+        setup = sessions[0]
+        await setup.execute("SELECT pggit.maintain_log_partitions()")
+        await fill_queue(setup, "failed", "91 days", 400)
+        await fill_queue(setup, "pending", "0 days", 400, processed=False)
+
+        async def ack(session: Connection, parity: int) -> None:
+            for _ in range(40):
+                await session.execute(
+                    """
+                    WITH due AS (
+                        SELECT queue_id FROM pggit.alert_notification_queue
+                        WHERE status = 'pending' AND created_at > now() - interval '1 day' AND queue_id %% 2 = %s
+                        ORDER BY queue_id DESC LIMIT 5 FOR UPDATE SKIP LOCKED
+                    ), done AS (
+                        UPDATE pggit.alert_notification_queue AS queue
+                        SET status = 'sent', processed_at = now() - interval '91 days'
+                        FROM due WHERE queue.queue_id = due.queue_id RETURNING queue.queue_id
+                    )
+                    INSERT INTO pggit.alert_notification_log (queue_id, channel, recipient, status)
+                    SELECT queue_id, 'slack', 'm', 'sent' FROM done
+                    """,
+                    (parity,),
+                )
+
+        async def replay(session: Connection) -> None:
+            for number in range(40):
+                async with session.transaction():
+                    await session.execute(LOG.encode(), (datetime.now(UTC), 1))
+                    await session.execute(
+                        """
+                        UPDATE pggit.alert_notification_queue SET status = 'pending', processed_at = NULL
+                        WHERE status = 'failed' AND queue_id %% 40 = %s
+                        """,
+                        (number,),
+                    )
+
+        async def retain(session: Connection) -> None:
+            for _ in range(10):
+                for relation, deleted in (await purge_all(session, batch=7)).items():
+                    purged[relation] = purged.get(relation, 0) + deleted
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(ack(sessions[0], 0))
+            tasks.create_task(ack(sessions[1], 1))
+            tasks.create_task(replay(sessions[2]))
+            tasks.create_task(retain(sessions[3]))
+        for relation, deleted in (await purge_all(setup)).items():
+            purged[relation] = purged.get(relation, 0) + deleted
+        pending = await one(setup, "SELECT count(*) FROM pggit.alert_notification_queue WHERE status = 'pending'")
+        assert purged["alert_notification_queue"] + int(str(pending)) == 800
+        assert await one(setup, "SELECT count(*) FROM pggit.alert_notification_queue") == pending
+    finally:
+        for session in sessions:
+            await session.close()
+
+
+@pytest.mark.parametrize("function", ["purge_notifications(interval, integer)", "maintain_log_partitions(integer)"])
+async def test_the_public_may_not_run_maintenance(connection: Connection, function: str) -> None:
+    """Both are SECURITY DEFINER with a fixed search_path, and PUBLIC has no EXECUTE."""
+    oid = f"pggit.{function}"
+    assert await one(connection, "SELECT prosecdef FROM pg_proc WHERE oid = %s::regprocedure", oid) is True
+    path = await one(
+        connection, "SELECT array_to_string(proconfig, ';') FROM pg_proc WHERE oid = %s::regprocedure", oid
+    )
+    assert "search_path=pg_catalog, pggit, pg_temp" in str(path)
+    assert await one(connection, "SELECT has_function_privilege('public', %s, 'EXECUTE')", oid) is False
+
+
+async def test_retention_finds_finished_rows_by_index(connection: Connection) -> None:
+    """Among 50,000 rows, the rows to remove are found through alert_notification_queue_finished."""
+    await fill_queue(connection, "sent", "10 days", 49_900)
+    await fill_queue(connection, "sent", "91 days", 100)
+    await connection.execute("ANALYZE pggit.alert_notification_queue")
+    plan = await all_rows(
+        connection,
+        """
+        EXPLAIN SELECT old.queue_id FROM pggit.alert_notification_queue AS old
+        WHERE old.status IN ('sent', 'failed')
+            AND (old.processed_at < now() - interval '90 days'
+                OR (old.processed_at IS NULL AND old.created_at < now() - interval '90 days'))
+        LIMIT 10000 FOR UPDATE SKIP LOCKED
+        """,
+    )
+    text = "\n".join(str(line) for (line,) in plan)
+    assert "alert_notification_queue_finished" in text
+    assert "Seq Scan" not in text

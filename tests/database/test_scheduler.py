@@ -1,0 +1,556 @@
+"""The leader-less schedule on real PostgreSQL: once among all replicas, made up, retaken, fenced, handed back."""
+
+import asyncio
+from collections.abc import Sequence
+
+import psycopg
+import pytest
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from pggit_alertd.database.pool import Database
+from pggit_alertd.errors import JobBusy, JobIncomplete
+from pggit_alertd.jobs import Result, rows, transaction
+from support.replicas import Replica, TimeMachine, probe, replicas
+
+RUNS = "SELECT status, attempt, claim_no FROM pggit.scheduled_job_run ORDER BY job, slot"
+SLOTS_OF_LONG = """
+SELECT to_char(slot AT TIME ZONE 'UTC', 'DD HH24:MI'), status
+FROM pggit.scheduled_job_run WHERE job = 'long' ORDER BY slot
+"""
+SLOTS = "SELECT to_char(slot AT TIME ZONE 'UTC', 'DD HH24:MI'), status FROM pggit.scheduled_job_run ORDER BY slot"
+
+
+@pytest.fixture
+async def time(database: str, connection: AsyncConnection[tuple[object, ...]]) -> TimeMachine:
+    """Return the movable clock of a fresh database."""
+    return await TimeMachine.install(database, connection)
+
+
+class Recorder:
+    """A job's work that counts its calls and does as it is told."""
+
+    def __init__(self, *faults: Exception | None) -> None:
+        self.calls = 0
+        self.faults = list(faults)
+
+    async def __call__(self, _database: Database, _seconds: float) -> Result:
+        """Raise the next fault if there is one, else succeed."""
+        self.calls += 1
+        fault = self.faults.pop(0) if self.faults else None
+        if fault is not None:
+            raise fault
+        return {"call": self.calls}
+
+
+class Hold:
+    """A job's work that goes on until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def __call__(self, _database: Database, _seconds: float) -> Result:
+        """Say that it runs, and wait."""
+        self.begun.set()
+        await self.go.wait()
+        return {}
+
+
+async def everyone(team: Sequence[Replica]) -> None:
+    """Let all replicas look at the same time."""
+    await asyncio.gather(*(replica.round() for replica in team))
+
+
+async def test_a_slot_runs_exactly_once_among_five_replicas(time: TimeMachine) -> None:
+    """Over ten slots that five replicas see at the same instant, each slot runs once, whoever gets it."""
+    work = Recorder()
+    async with replicas(time.dsn, [probe(work, schedule="* * * * *", grace=700)], 5) as team:
+        for number in range(1, 11):
+            await time.advance(minutes=1)
+            await everyone(team)
+            await time.until(RUNS, *[("succeeded", 1, 1)] * number)
+        assert work.calls == 10
+        assert sum(replica.counted("probe", "succeeded") for replica in team) == 10
+
+
+async def test_a_missed_slot_inside_its_grace_runs_once_and_outside_it_does_not(time: TimeMachine) -> None:
+    """Nobody was there at 13:00: at 13:49 it is made up once, at 14:51 that of 14:00 is reported and left."""
+    work = Recorder()
+    jobs = [probe(work)]
+    async with replicas(time.dsn, jobs):
+        pass
+    await time.advance(hours=1, minutes=49)
+    async with replicas(time.dsn, jobs, 2) as team:
+        await everyone(team)
+        await time.until(SLOTS, ("10 13:00", "succeeded"))
+    await time.advance(hours=1, minutes=2)
+    async with replicas(time.dsn, jobs) as (replica,):
+        await replica.round()
+        await replica.round()
+        assert replica.counted("probe", "missed") == 1
+    assert await time.rows(SLOTS) == [("10 13:00", "succeeded")]
+    assert work.calls == 1
+
+
+async def test_slots_that_were_missed_coalesce_into_the_latest(time: TimeMachine) -> None:
+    """After six hours away, one run is made, for the latest slot."""
+    work = Recorder()
+    jobs = [probe(work, grace=7 * 3600)]
+    async with replicas(time.dsn, jobs):
+        pass
+    await time.advance(hours=6)
+    async with replicas(time.dsn, jobs) as (replica,):
+        await time.until(SLOTS, ("10 18:00", "succeeded"))
+        await replica.round()
+    assert work.calls == 1
+
+
+async def test_a_slot_from_before_the_schedule_was_set_is_not_made_up(time: TimeMachine) -> None:
+    """Neither a new job nor a changed schedule runs for the past; the same schedule again changes nothing."""
+    work = Recorder()
+    async with replicas(time.dsn, [probe(work)]):
+        pass
+    assert await time.rows(SLOTS) == []
+    await time.advance(minutes=45)
+    async with replicas(time.dsn, [probe(work, schedule="30 * * * *")]):
+        pass
+    assert await time.rows(SLOTS) == []
+    await time.advance(minutes=50)
+    async with replicas(time.dsn, [probe(work, schedule="30 * * * *")]):
+        await time.until(SLOTS, ("10 13:30", "succeeded"))
+
+
+async def test_a_run_whose_worker_vanished_is_taken_again_after_its_lease_and_not_before(time: TimeMachine) -> None:
+    """A killed worker's run comes back when its lease is over, with the next fence, and says who died."""
+    hold, work = Hold(), Recorder()
+    ghost = Replica(time.dsn, "ghost", [probe(hold)])
+    await ghost.start()
+    await time.advance(hours=1)
+    await ghost.round()
+    await hold.begun.wait()
+    async with replicas(time.dsn, [probe(work)]) as (replica,):
+        await time.advance(seconds=599)
+        await replica.round()
+        assert await time.runs() == [("running", 1, 1, "ghost")]
+        assert 0 < replica.sleeps.seconds[-1] <= 1
+        await time.advance(seconds=1)
+        await replica.round()
+        await time.until(RUNS, ("succeeded", 2, 2))
+        (why,) = (await time.runs("error_message"))[0]
+        assert "attempt 1 died: ghost" in why
+        await ghost.stop()
+        assert await time.runs() == [("succeeded", 2, 2, "replica-0")]
+
+
+async def test_the_late_end_of_a_fenced_out_run_changes_nothing(time: TimeMachine) -> None:
+    """A worker that outlived its lease ends after another has taken the slot: its result is counted and dropped."""
+    hold, work = Hold(), Recorder()
+    slow = Replica(time.dsn, "slow", [probe(hold)])
+    await slow.start()
+    try:
+        await time.advance(hours=1)
+        await slow.round()
+        await hold.begun.wait()
+        await time.advance(minutes=10)
+        async with replicas(time.dsn, [probe(work)]) as (replica,):
+            await time.until(RUNS, ("succeeded", 2, 2))
+            before = await time.runs("scheduled_job_run::text")
+            hold.go.set()
+            async with asyncio.timeout(10):
+                while not slow.counted("probe", "superseded"):
+                    await replica.round()
+            assert await time.runs("scheduled_job_run::text") == before
+            assert slow.counted("probe", "succeeded") == 0
+    finally:
+        await slow.stop()
+
+
+async def test_the_fence_is_the_claim_not_the_name_of_the_worker(time: TimeMachine) -> None:
+    """A worker that took its own slot again after its lease can't end the second claim with the first one's result."""
+    holds = [Hold(), Hold()]
+    calls = iter(holds)
+
+    async def work(database: Database, seconds: float) -> Result:
+        return await next(calls)(database, seconds)
+
+    async with replicas(time.dsn, [probe(work)]) as (replica,):
+        await time.advance(hours=1)
+        await replica.round()
+        await holds[0].begun.wait()
+        await time.advance(minutes=10)
+        await replica.round()
+        await holds[1].begun.wait()
+        holds[0].go.set()
+        async with asyncio.timeout(10):
+            while not replica.counted("probe", "superseded"):
+                await replica.round()
+        assert await time.runs() == [("running", 2, 2, "replica-0")]
+        holds[1].go.set()
+        await time.until(RUNS, ("succeeded", 2, 2))
+
+
+async def test_a_run_that_dies_every_time_ends_as_failed_after_three_attempts(time: TimeMachine) -> None:
+    """A job that kills its workers is not tried for ever: the row ends as failed and says why."""
+    work = Recorder()
+    jobs = [probe(work)]
+    async with replicas(time.dsn, jobs):
+        pass
+    await time.advance(hours=1)
+    await time.connection.execute(
+        """
+        INSERT INTO pggit.scheduled_job_run (job, slot, attempt, claim_no, claimed_by, next_attempt_at, started_at)
+        VALUES ('probe', '2026-03-10 13:00+00', 3, 3, 'ghost', %s, %s)
+        """,
+        (time.now, time.now),
+    )
+    async with replicas(time.dsn, jobs) as (replica,):
+        assert await time.runs("status, next_attempt_at, error_message") == [
+            ("failed", None, "Attempt 3 of 3 died: ghost was not heard of within its lease; no attempt is left.")
+        ]
+        assert replica.counted("probe", "failed") == 1
+    assert work.calls == 0
+
+
+async def test_a_failed_run_is_tried_again_later_and_at_most_three_times(time: TimeMachine) -> None:
+    """Each failure is in the row, waits for longer than the one before, and the third is final."""
+    work = Recorder(ValueError("first"), ValueError("second"), ValueError("third"))
+    async with replicas(time.dsn, [probe(work)]) as (replica,):
+        await time.advance(hours=1)
+        await replica.round()
+        await time.until(RUNS, ("failed", 1, 1))
+        waits = await time.runs("extract(epoch FROM next_attempt_at - finished_at), error_message")
+        assert waits[0][1] == "first"
+        assert 30 <= waits[0][0] <= 60
+        await time.advance(seconds=29)
+        await replica.round()
+        assert work.calls == 1
+        await time.advance(seconds=31)
+        await replica.round()
+        await time.until(RUNS, ("failed", 2, 2))
+        await time.advance(seconds=120)
+        await replica.round()
+        await time.until(RUNS, ("failed", 3, 3))
+        assert await time.runs("next_attempt_at, error_message") == [(None, "third")]
+        await time.advance(minutes=10)
+        await replica.round()
+        assert work.calls == 3
+        assert replica.counted("probe", "failed") == 3
+
+
+async def test_a_failure_that_is_mended_in_time_ends_as_success_and_stays_visible(time: TimeMachine) -> None:
+    """The second attempt succeeds: the row says succeeded, attempt 2, and still why the first one failed."""
+    work = Recorder(JobIncomplete("merge failed", {"failed": ["merge"]}))
+    async with replicas(time.dsn, [probe(work)]) as (replica,):
+        await time.advance(hours=1)
+        await replica.round()
+        await time.until("SELECT status, result FROM pggit.scheduled_job_run", ("failed", {"failed": ["merge"]}))
+        await time.advance(minutes=1)
+        await replica.round()
+        await time.until(RUNS, ("succeeded", 2, 2))
+        assert await time.runs("result, error_message") == [({"call": 2}, "merge failed")]
+        gauge = replica.metrics.job_last_success.labels(job="probe")
+        await replica.round()
+        assert gauge._value.get() == pytest.approx(time.now.timestamp())
+
+
+async def test_busy_is_tried_again_without_costing_an_attempt(time: TimeMachine) -> None:
+    """While somebody else does the same work by hand, the run waits a minute at a time and keeps its attempts."""
+    work = Recorder(*[JobBusy("held by hand")] * 4)
+    async with replicas(time.dsn, [probe(work)]) as (replica,):
+        await time.advance(hours=1)
+        for number in range(1, 5):
+            await replica.round()
+            await time.until(RUNS, ("running", 0, number))
+            assert await time.runs("claimed_by, error_message") == [(None, "held by hand")]
+            await time.advance(minutes=1)
+        await replica.round()
+        await time.until(RUNS, ("succeeded", 1, 5))
+        assert replica.counted("probe", "busy") == 4
+
+
+async def test_a_job_that_is_switched_off_does_not_run_until_it_is_switched_on(time: TimeMachine) -> None:
+    """One UPDATE makes a job manual; another one brings its next slot back."""
+    work = Recorder()
+    async with replicas(time.dsn, [probe(work, at_start=True)], 2) as team:
+        await time.connection.execute("UPDATE pggit.scheduled_job SET enabled = FALSE WHERE job = 'probe'")
+        started = work.calls
+        await time.advance(hours=1)
+        await everyone(team)
+        assert await time.rows(SLOTS) == []
+    async with replicas(time.dsn, [probe(work, at_start=True)], 2) as team:
+        assert work.calls == started
+        await time.advance(hours=1)
+        await time.connection.execute("UPDATE pggit.scheduled_job SET enabled = TRUE WHERE job = 'probe'")
+        await everyone(team)
+        await time.until(SLOTS, ("10 14:00", "succeeded"))
+
+
+async def test_work_that_must_not_wait_is_done_when_the_daemon_starts(time: TimeMachine) -> None:
+    """An at_start job runs once per start, outside its slots; its fault is counted and does not end the loop."""
+    work = Recorder(None, ValueError("at start"))
+    async with replicas(time.dsn, [probe(work, at_start=True)]) as (replica,):
+        async with asyncio.timeout(10):
+            while work.calls < 1:
+                await replica.round()
+    async with replicas(time.dsn, [probe(work, at_start=True)]) as (replica,):
+        async with asyncio.timeout(10):
+            while not replica.counted("probe", "failed"):
+                await replica.round()
+        await time.advance(hours=1)
+        await replica.round()
+        await time.until(SLOTS, ("10 13:00", "succeeded"))
+    assert work.calls == 3
+
+
+async def test_shutdown_hands_the_run_back_with_its_attempt(time: TimeMachine) -> None:
+    """A replica that is told to stop in mid-run leaves the row due at once, and the next one takes it as attempt 1."""
+    hold, work = Hold(), Recorder()
+    leaving = Replica(time.dsn, "leaving", [probe(hold)])
+    await leaving.start()
+    await time.advance(hours=1)
+    await leaving.round()
+    await hold.begun.wait()
+    await leaving.stop()
+    assert await time.runs("status, attempt, claim_no, claimed_by, next_attempt_at") == [
+        ("running", 0, 1, None, time.now)
+    ]
+    async with replicas(time.dsn, [probe(work)]):
+        await time.until(RUNS, ("succeeded", 1, 2))
+
+
+async def test_shutdown_with_the_database_gone_ends_and_leaves_the_run_to_its_lease(time: TimeMachine) -> None:
+    """Handing back is tried, not insisted on: the replica stops all the same."""
+    hold = Hold()
+    leaving = Replica(time.dsn, "leaving", [probe(hold)])
+    await leaving.start()
+    await time.advance(hours=1)
+    await leaving.round()
+    await hold.begun.wait()
+    async with no_connections(time):
+        async with asyncio.timeout(10):
+            await leaving.stop()
+    assert await time.runs() == [("running", 1, 1, "leaving")]
+
+
+async def test_a_long_job_delays_no_other_and_no_sign_of_life(time: TimeMachine) -> None:
+    """While one job runs for hours, another one keeps its slots and the loop keeps ticking."""
+    hold, work = Hold(), Recorder()
+    jobs = [probe(hold, name="long", grace=90000, lease=80000), probe(work, name="short")]
+    async with replicas(time.dsn, jobs) as (replica,):
+        for number in range(1, 4):
+            await time.advance(hours=1)
+            before = replica.pulse.ticks
+            await replica.round()
+            assert replica.pulse.ticks > before
+            await time.until(
+                "SELECT job, status FROM pggit.scheduled_job_run ORDER BY job, slot",
+                ("long", "running"),
+                *[("short", "succeeded")] * number,
+            )
+        hold.go.set()
+        await time.until(SLOTS_OF_LONG, ("10 13:00", "succeeded"), ("10 15:00", "succeeded"))
+
+
+async def test_an_open_transaction_on_one_job_holds_up_neither_the_loop_nor_the_others(time: TimeMachine) -> None:
+    """Somebody's uncommitted UPDATE of a job is not waited for; the job runs when it is over."""
+    held, work = Recorder(), Recorder()
+    async with replicas(time.dsn, [probe(held, name="held"), probe(work, name="other")]) as (replica,):
+        await time.advance(hours=1)
+        async with time.connection.transaction():
+            await time.connection.execute("UPDATE pggit.scheduled_job SET grace = grace WHERE job = 'held'")
+            await replica.round()
+            await time.until("SELECT job, status FROM pggit.scheduled_job_run", ("other", "succeeded"))
+            assert (replica.loop_errors(), held.calls) == (0, 0)
+        await replica.round()
+        await time.until(SLOTS, ("10 13:00", "succeeded"), ("10 13:00", "succeeded"))
+
+
+async def test_an_older_run_that_died_gives_way_to_the_next_slot(time: TimeMachine) -> None:
+    """No row stays `running` for ever: the next slot closes the dead one and runs in its place."""
+    hold, work = Hold(), Recorder()
+    ghost = Replica(time.dsn, "ghost", [probe(hold)])
+    await ghost.start()
+    await time.advance(hours=1)
+    await ghost.round()
+    await hold.begun.wait()
+    await time.advance(hours=1)
+    async with replicas(time.dsn, [probe(work)]):
+        await time.until(SLOTS, ("10 13:00", "failed"), ("10 14:00", "succeeded"))
+        assert "took its place" in (await time.runs("error_message"))[0][0]
+    hold.go.set()
+    await ghost.round()
+    await ghost.stop()
+    assert await time.runs("status") == [("failed",), ("succeeded",)]
+
+
+async def test_a_schedule_that_somebody_broke_by_hand_stops_that_job_only(time: TimeMachine) -> None:
+    """An unreadable expression in the table is logged; the other jobs and the loop go on."""
+    broken, work = Recorder(), Recorder()
+    jobs = [probe(broken, name="a broken one"), probe(work)]
+    async with replicas(time.dsn, jobs) as (replica,):
+        await time.connection.execute("UPDATE pggit.scheduled_job SET schedule = 'nightly' WHERE job = 'a broken one'")
+        await time.advance(hours=1)
+        await replica.round()
+        await time.until(SLOTS, ("10 13:00", "succeeded"))
+        assert replica.loop_errors() == 0
+    assert broken.calls == 0
+
+
+async def test_the_loop_sleeps_until_there_is_something_to_do_and_never_longer_than_a_minute(time: TimeMachine) -> None:
+    """Far from any slot it sleeps 60 s; twenty seconds before a slot it sleeps 20 s."""
+    async with replicas(time.dsn, [probe(Recorder())]) as (replica,):
+        assert replica.sleeps.seconds == [60.0]
+        await time.advance(minutes=59, seconds=10)
+        await replica.round()
+        assert replica.sleeps.seconds[-1] == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/New_York", "Pacific/Kiritimati"])
+async def test_nightly_means_two_in_the_morning_utc_in_any_database_zone(time: TimeMachine, zone: str) -> None:
+    """The 02:00 slot starts at 02:00 UTC and not a second before, whatever TimeZone the database has."""
+    work = Recorder()
+    await time.set_default("timezone", f"'{zone}'")
+    async with replicas(time.dsn, [probe(work, schedule="0 2 * * *")]) as (replica,):
+        await time.advance(hours=13, minutes=59, seconds=29)
+        await replica.round()
+        assert await time.rows(SLOTS) == []
+        assert replica.sleeps.seconds[-1] == pytest.approx(1.0)
+        await time.advance(seconds=1)
+        await replica.round()
+        await time.until(SLOTS, ("11 02:00", "succeeded"))
+
+
+async def test_a_lease_is_not_shortened_when_the_clocks_of_the_database_zone_go_back(time: TimeMachine) -> None:
+    """06:00 UTC on 1 November 2026 is 01:00 in New York for the second time; leases and sleeps don't notice."""
+    hold = Hold()
+    await time.set_default("timezone", "'America/New_York'")
+    async with replicas(time.dsn, [probe(hold, schedule="50 * * * *")]) as (replica,):
+        await time.advance(days=235, hours=17, minutes=49, seconds=30)
+        assert f"{time.now:%m-%d %H:%M}" == "11-01 05:50"
+        await replica.round()
+        await hold.begun.wait()
+        await replica.round()
+        assert await time.runs() == [("running", 1, 1, "replica-0")]
+        assert replica.sleeps.seconds[-1] == pytest.approx(60.0)
+        await time.advance(seconds=570)
+        await replica.round()
+        assert replica.sleeps.seconds[-1] == pytest.approx(30.0)
+        hold.go.set()
+        await time.until(RUNS, ("succeeded", 1, 1))
+
+
+class no_connections:  # noqa: N801 - used like a function
+    """Within this block the test database ends every connection of the replicas and takes no new one."""
+
+    def __init__(self, time: TimeMachine) -> None:
+        parts = conninfo_to_dict(time.dsn)
+        self.name = str(parts["dbname"])
+        self.admin = make_conninfo(time.dsn, dbname="postgres")
+        self.keep = time.connection.info.backend_pid
+
+    async def __aenter__(self) -> None:
+        """Take the database away."""
+        async with await AsyncConnection.connect(self.admin, autocommit=True) as admin:
+            await admin.execute(f'ALTER DATABASE "{self.name}" ALLOW_CONNECTIONS FALSE'.encode())
+            await admin.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s AND pid <> %s",
+                (self.name, self.keep),
+            )
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give it back."""
+        async with await AsyncConnection.connect(self.admin, autocommit=True) as admin:
+            await admin.execute(f'ALTER DATABASE "{self.name}" ALLOW_CONNECTIONS TRUE'.encode())
+
+
+async def test_the_loop_outlives_a_lost_database(time: TimeMachine) -> None:
+    """With the database gone the loop counts errors, ticks and waits; when it is back the due slot runs."""
+    work = Recorder()
+    async with replicas(time.dsn, [probe(work)]) as (replica,):
+        await time.advance(hours=1)
+        async with no_connections(time):
+            ticks = replica.pulse.ticks
+            for number in range(1, 4):
+                await replica.round()
+                assert replica.loop_errors() == number
+                assert 0 < replica.sleeps.seconds[-1] <= 30
+            assert replica.pulse.ticks == ticks + 3
+        await replica.round()
+        await time.until(RUNS, ("succeeded", 1, 1))
+
+
+async def test_a_run_that_ends_while_the_database_is_gone_is_written_when_it_is_back(time: TimeMachine) -> None:
+    """The work is done, the row can't be written: it is tried until it is, and the work is not done twice."""
+    hold = Hold()
+    async with replicas(time.dsn, [probe(hold)]) as (replica,):
+        await time.advance(hours=1)
+        await replica.round()
+        await hold.begun.wait()
+        async with no_connections(time):
+            hold.go.set()
+            async with asyncio.timeout(10):
+                while not replica.loop_errors():
+                    await replica.round()
+        async with asyncio.timeout(10):
+            while not replica.counted("probe", "succeeded"):
+                await replica.round()
+        assert await time.runs() == [("succeeded", 1, 1, "replica-0")]
+
+
+async def test_a_loop_that_starts_with_the_database_down_waits_for_it(time: TimeMachine) -> None:
+    """Nothing is missed by starting early."""
+    work = Recorder()
+    async with replicas(time.dsn, [probe(work)]):
+        pass
+    await time.advance(hours=1)
+    early = Replica(time.dsn, "early", [probe(work)])
+    try:
+        async with no_connections(time):
+            await early.start()
+            assert early.loop_errors() == 1
+        await early.round()
+        await time.until(RUNS, ("succeeded", 1, 1))
+    finally:
+        await early.stop()
+
+
+async def test_a_statement_of_a_job_ends_before_its_lease(time: TimeMachine) -> None:
+    """statement_timeout is set for the job's transaction only, and below the lease."""
+    seen: list[str] = []
+
+    async def work(database: Database, seconds: float) -> Result:
+        async with transaction(database, seconds) as connection:
+            seen.append(str((await (await connection.execute("SHOW statement_timeout")).fetchone() or ("",))[0]))
+        async with database.connection() as connection:
+            seen.append(str((await (await connection.execute("SHOW statement_timeout")).fetchone() or ("",))[0]))
+        return {}
+
+    async with replicas(time.dsn, [probe(work, lease=20.0, grace=3000.0)]) as (replica,):
+        await time.advance(hours=1)
+        await replica.round()
+        await time.until(RUNS, ("succeeded", 1, 1))
+    assert seen == ["16s", "0"]
+
+
+async def test_a_claim_is_refused_for_a_slot_older_than_one_that_has_run(time: TimeMachine) -> None:
+    """A replica that was held up between looking and claiming can't run yesterday's slot after today's."""
+    jobs = [probe(Recorder(), grace=90000)]
+    async with replicas(time.dsn, jobs) as (replica,):
+        await time.advance(hours=2)
+        await replica.round()
+        await time.until(SLOTS, ("10 14:00", "succeeded"))
+        claim = {"job": "probe", "slot": "2026-03-10 13:00+00", "worker": "late", "max_attempts": 3}
+        async with replica.database.connection() as connection:
+            assert await rows(connection, "scheduled_run_claim", claim) == []
+    assert await time.rows(SLOTS) == [("10 14:00", "succeeded")]
+
+
+async def test_two_open_runs_of_one_job_are_impossible(time: TimeMachine) -> None:
+    """Not only the program but the table refuses a second run beside an open one."""
+    async with replicas(time.dsn, [probe(Recorder())]):
+        pass
+    insert = "INSERT INTO pggit.scheduled_job_run (job, slot, next_attempt_at) VALUES ('probe', %s, now())"
+    await time.connection.execute(insert, ("2026-03-10 13:00+00",))
+    with pytest.raises(psycopg.errors.UniqueViolation, match="scheduled_job_run_one_open"):
+        await time.connection.execute(insert, ("2026-03-10 14:00+00",))

@@ -1,0 +1,122 @@
+"""Who may do what: the daemon everything it runs, operators and readers their part, PUBLIC nothing of ours."""
+
+import re
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from migrations.databases import value
+from pggit_alertd.database import queries
+from pggit_alertd.database.files import sql_directory
+from pggit_alertd.database.migrations import Release
+
+RELEASE = Release(sql_directory())
+NAMES = sorted(
+    path.stem for path in (sql_directory() / "queries").glob("*.sql") if not path.stem.startswith("migration_")
+)
+FORBIDDEN = [
+    ("pggit_alertd_reader", "SELECT config FROM pggit.alert_notification_settings"),
+    ("pggit_alertd_reader", "DELETE FROM pggit.alert_notification_log"),
+    ("pggit_alertd_reader", "SELECT pggit.approve_baseline(1)"),
+    ("pggit_alertd_reader", "UPDATE pggit.alert_notification_queue SET status = 'sent'"),
+    ("pggit_alertd_operator", "UPDATE pggit.alert_notification_queue SET status = 'sent'"),
+    ("pggit_alertd_operator", "UPDATE pggit.performance_baselines SET is_active = FALSE"),
+    ("pggit_alertd_operator", "DELETE FROM pggit.alert_notification_log"),
+    ("pggit_alertd_daemon", "DELETE FROM pggit.performance_metrics"),
+    ("pggit_alertd_daemon", "DELETE FROM pggit.alert_notification_settings"),
+    ("pggit_alertd_daemon", "UPDATE pggit.performance_alerts SET is_acknowledged = TRUE"),
+]
+ALLOWED = [
+    ("pggit_alertd_reader", "SELECT * FROM pggit.alert_notification_queue, pggit.alert_notification_log"),
+    ("pggit_alertd_reader", "SELECT setting_id, recipient, enabled FROM pggit.alert_notification_settings"),
+    ("pggit_alertd_operator", "SELECT config FROM pggit.alert_notification_settings"),
+    ("pggit_alertd_operator", "UPDATE pggit.alert_notification_settings SET enabled = FALSE"),
+    ("pggit_alertd_operator", "SELECT * FROM pggit.recalculate_all_baselines_rolling(7, 10, FALSE)"),
+    ("pggit_alertd_operator", "SELECT * FROM pggit.preview_baselines_rolling()"),
+    ("pggit_alertd_operator", "SELECT * FROM pggit.held_baselines()"),
+    ("pggit_alertd_operator", "UPDATE pggit.scheduled_job SET enabled = FALSE"),
+    ("pggit_alertd_operator", "SELECT pggit.notify_on_alert(1)"),
+    (
+        "pggit_alertd_operator",
+        """INSERT INTO pggit.alert_notification_settings VALUES (DEFAULT, 'ANOMALY', 'CRITICAL', 'pagerduty', TRUE,
+                '{"service_key": "0123456789abcdef0123456789abcdef"}')""",
+    ),
+    ("pggit_alertd_daemon", "SELECT * FROM pggit.route_alerts(10)"),
+    ("pggit_alertd_daemon", "SELECT * FROM pggit.recalculate_all_baselines_rolling()"),
+    ("pggit_alertd_daemon", "SELECT * FROM pggit.maintain_log_partitions(1)"),
+    ("pggit_alertd_daemon", "SELECT * FROM pggit.purge_notifications()"),
+]
+PARAMETER = re.compile(r"%\((\w+)\)s")
+
+
+async def as_role(connection: psycopg.AsyncConnection[Any], role: str) -> None:
+    """Continue with the rights of one of the group roles."""
+    await connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+
+
+async def test_the_daemon_may_run_every_query(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Each statement of sql/queries can be planned and started with the daemon's role alone."""
+    await as_role(connection, "pggit_alertd_daemon")
+    refused: list[str] = []
+    for name in NAMES:
+        text = queries.load(name)
+        if re.match(r"(?i)\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b", text):
+            try:
+                await connection.execute(f"EXPLAIN {text}".encode(), dict.fromkeys(PARAMETER.findall(text)))
+            except psycopg.errors.InsufficientPrivilege as error:
+                refused.append(f"{name}: {error.diag.message_primary}")
+    assert refused == []
+
+
+def test_public_has_nothing_on_our_tables(database: str) -> None:
+    """No table or view of ours grants PUBLIC anything, and the log's partitions neither."""
+    ours = [*RELEASE.tables(), *RELEASE.view_names(), "alertd_migration", "alert_notification_log_default"]
+    statement = sql.SQL(
+        "SELECT array_agg(c.relname) FROM pg_class AS c, aclexplode(c.relacl) AS g"
+        " WHERE c.relnamespace = 'pggit'::regnamespace AND g.grantee = 0 AND c.relname = ANY ({})"
+    ).format(sql.Literal(ours))
+    assert value(database, statement.as_string(None)) is None
+
+
+def test_default_privileges_do_not_open_our_tables(empty_database: str) -> None:
+    """Where the database grants PUBLIC every new table by default, roles.sql takes ours back."""
+    release = "\n".join(script.text for script in (*RELEASE.foundation, *RELEASE.migrations))
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC")
+        connection.execute("SET check_function_bodies = off")
+        connection.execute(release.encode())
+        connection.execute(RELEASE.ledger.encode())
+        for script in (*RELEASE.functions, *RELEASE.views("branch_id"), *RELEASE.roles):
+            connection.execute(script.text.encode())
+    test_public_has_nothing_on_our_tables(empty_database)
+
+
+def test_roles_name_every_table_of_ours() -> None:
+    """A migration that adds a table must say in roles.sql who may use it."""
+    text = RELEASE.roles[0].text
+    for table in [*RELEASE.tables(), *RELEASE.view_names()]:
+        assert f"pggit.{table}" in text, table
+
+
+async def test_what_a_role_may_not(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Readers see no address and change nothing, operators decide but don't rewrite, the daemon leaves pgGit alone."""
+    for role, statement in FORBIDDEN:
+        await as_role(connection, role)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await connection.execute(statement.encode())
+
+
+async def test_what_a_role_may(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Each role can do its work with nothing but its own grants."""
+    for role, statement in ALLOWED:
+        await as_role(connection, role)
+        await connection.execute(statement.encode())
+
+
+def test_every_function_body_is_valid(database: str) -> None:
+    """Migrate applies functions unchecked, so that their order is free; together they pass PostgreSQL's own check."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        for script in RELEASE.functions:
+            connection.execute(script.text.encode())
