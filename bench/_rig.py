@@ -42,10 +42,14 @@ class Rig:
         self.dsn = ""
         self.webhook = ""
 
+    @property
+    def _buffer(self) -> memoryview:
+        return _buffer(self._memory)
+
     def __enter__(self) -> Self:
         self._server.start()
         self._sink.start()
-        while (port := _HEAD.unpack_from(self._memory.buf)[1]) == 0:
+        while (port := _HEAD.unpack_from(self._buffer)[1]) == 0:
             time.sleep(0.01)
         self.webhook = f"http://127.0.0.1:{port}/services/T00000000/B00000000/bench"
         with psycopg.connect(self._server.dsn(), autocommit=True) as connection:
@@ -101,7 +105,7 @@ class Rig:
 
     def received(self) -> int:
         """Return how many requests the sink has had."""
-        return int(_HEAD.unpack_from(self._memory.buf)[0])
+        return int(_HEAD.unpack_from(self._buffer)[0])
 
     def arrival(self, number: int, within: float = 30.0) -> float:
         """Wait for the request with this number (the first is 1) and return its Unix time."""
@@ -110,12 +114,12 @@ class Rig:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"request {number} did not come; {self.received()} did")
             time.sleep(0.001)
-        return float(_TIME.unpack_from(self._memory.buf, _HEAD.size + BODY + _TIME.size * (number - 1))[0])
+        return float(_TIME.unpack_from(self._buffer, _HEAD.size + BODY + _TIME.size * (number - 1))[0])
 
     def last_body(self) -> bytes:
         """Return the body of the latest request."""
-        length = _HEAD.unpack_from(self._memory.buf)[2]
-        return bytes(self._memory.buf[_HEAD.size : _HEAD.size + length])
+        length = _HEAD.unpack_from(self._buffer)[2]
+        return bytes(self._buffer[_HEAD.size : _HEAD.size + length])
 
 
 class DaemonProcess:
@@ -135,20 +139,27 @@ class DaemonProcess:
         return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
 
 
+def _buffer(memory: shared_memory.SharedMemory) -> memoryview:
+    if memory.buf is None:
+        raise ValueError("the shared memory is closed")
+    return memory.buf
+
+
 def _sink(name: str) -> None:
     memory = shared_memory.SharedMemory(name=name)
+    buffer = _buffer(memory)
 
     def note(request: HttpRequest) -> None:
-        count, port, _ = _HEAD.unpack_from(memory.buf)
-        _TIME.pack_into(memory.buf, _HEAD.size + BODY + _TIME.size * count, request.at)
+        count, port, _ = _HEAD.unpack_from(buffer)
+        _TIME.pack_into(buffer, _HEAD.size + BODY + _TIME.size * count, request.at)
         body = request.body[:BODY]
-        memory.buf[_HEAD.size : _HEAD.size + len(body)] = body
-        _HEAD.pack_into(memory.buf, 0, count + 1, port, len(body))
+        buffer[_HEAD.size : _HEAD.size + len(body)] = body
+        _HEAD.pack_into(buffer, 0, count + 1, port, len(body))
 
     async def run() -> None:
         async with HttpSink(keep=1) as sink:
             sink.on_request = note
-            _HEAD.pack_into(memory.buf, 0, 0, sink.port, 0)
+            _HEAD.pack_into(buffer, 0, 0, sink.port, 0)
             await asyncio.Event().wait()
 
     import uvloop

@@ -11,6 +11,7 @@ from psycopg import sql
 
 from pggit_alertd.database import migrate
 from pggit_alertd.database.embedded import EmbeddedServer
+from support.pooler import PGBOUNCER, pooled
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 OPTIONS = {
@@ -111,3 +112,12 @@ async def connection(database: str) -> AsyncIterator[psycopg.AsyncConnection]:
     """Yield an autocommit connection to `database`."""
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as opened:
         yield opened
+
+
+@pytest.fixture
+def pgbouncer(database: str, tmp_path: Path) -> Iterator[str]:
+    """Yield a connection string to `database` through PgBouncer in transaction mode."""
+    if PGBOUNCER is None:
+        pytest.skip("this machine has no PgBouncer")
+    with pooled(database, tmp_path / "pgbouncer.log") as conninfo:
+        yield conninfo

@@ -1,6 +1,7 @@
 -- Tables that carry an alert from the writer to a human: outbox, settings, destinations, queue, log, workers.
--- No foreign key joins the queue or the log to alerts or settings: a cascade would lock queue rows in an order of its
--- own and could deadlock a user's DELETE against a batch of acks. Rows carry a snapshot instead (docs/design/pipeline.md).
+-- No foreign key joins the queue or the log to alerts or settings: a cascade would lock queue rows in an order of
+-- its own and could deadlock a user's DELETE against a batch of acks. Rows carry a snapshot instead, for reasons that
+-- docs/design/pipeline.md gives.
 
 CREATE TABLE pggit.alert_outbox (
     alert_id bigint NOT NULL,

@@ -19,7 +19,7 @@ CREATE TABLE pggit.performance_baseline_history (
     decided_by text,
     decided_at timestamptz,
     note text,
-    error text,
+    error_message text,
     changed_by text NOT NULL DEFAULT session_user,
     transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
     CONSTRAINT performance_baseline_history_pkey PRIMARY KEY (history_id),
@@ -35,7 +35,7 @@ CREATE TABLE pggit.performance_baseline_history (
     CONSTRAINT performance_baseline_history_decided_is_signed CHECK (
         status NOT IN ('approved', 'rejected') OR decided_by IS NOT NULL
     ),
-    CONSTRAINT performance_baseline_history_failed_says_why CHECK (status <> 'failed' OR error IS NOT NULL)
+    CONSTRAINT performance_baseline_history_failed_says_why CHECK (status <> 'failed' OR error_message IS NOT NULL)
 );
 
 -- The trigger looks up the last change of one operation with every baseline change; people read an operation's history.
@@ -57,7 +57,7 @@ COMMENT ON TABLE pggit.performance_baseline_history IS
 COMMENT ON COLUMN pggit.performance_baseline_history.percent_change IS
 'Change of p99 in percent, two decimals; NULL where there is no old or no new p99, or the old one is 0.';
 COMMENT ON COLUMN pggit.performance_baseline_history.status IS
-'applied, approved, removed: the baseline in use changed. held: a candidate waits for a human while decided_at is NULL. rejected: a human kept the old one. failed: see error.';
+'applied, approved, removed: the baseline in use changed. held: a candidate waits for a human while decided_at is NULL. rejected: a human kept the old one. failed: see error_message.';
 COMMENT ON COLUMN pggit.performance_baseline_history.held_history_id IS
 'On approved and rejected rows: the held row that was decided.';
 COMMENT ON COLUMN pggit.performance_baseline_history.decided_by IS

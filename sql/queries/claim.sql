@@ -1,9 +1,11 @@
 -- Claim due rows for the free slots of each lane (channel, urgency), raising the fence and the attempt.
--- Parameters: channels text[], urgencies smallint[], free integer[], leases double precision[] (seconds), worker text, take_expired boolean
--- Index: alert_notification_queue_due, one descent per lane; MATERIALIZED keeps LIMIT and locks from being run twice, and
--- = ANY (ARRAY (...)) keeps the planner from joining the whole table: its guess at a variable LIMIT is a tenth of it.
-WITH lane AS (
-    SELECT l.channel, l.urgency, l.free, l.lease
+-- Parameters: channels text[], urgencies smallint[], free integer[], leases double precision[] (seconds); worker text,
+-- take_expired boolean
+-- Index: alert_notification_queue_due, one descent per lane; MATERIALIZED keeps LIMIT and locks from being run twice,
+-- and = ANY (ARRAY (...)) keeps the planner from joining the whole table: its guess at a variable LIMIT is a tenth.
+-- Not synchronous: a claim that a crash of the server undoes was only a lease.
+WITH lane AS MATERIALIZED (
+    SELECT l.channel, l.urgency, l.free, l.lease, set_config('synchronous_commit', 'off', TRUE)
     FROM unnest(
         :'channels'::text [], :'urgencies'::smallint [], :'free'::integer [], :'leases'::double precision []
     ) AS l (channel, urgency, free, lease)
@@ -50,7 +52,7 @@ claimed AS (
         next_attempt_at = now() + make_interval(secs => (
             SELECT lane.lease FROM lane WHERE lane.channel = q.channel AND lane.urgency = q.urgency
         ))
-    WHERE q.queue_id = ANY (ARRAY(SELECT due.queue_id FROM due))
+    WHERE q.queue_id = ANY(ARRAY(SELECT due.queue_id FROM due))
     RETURNING q.*
 )
 
@@ -59,7 +61,7 @@ SELECT
     c.claim_no,
     c.attempt,
     c.lost_count,
-    c.queue_id = ANY (ARRAY(SELECT due.queue_id FROM due WHERE due.claimed_by IS NOT NULL)) AS taken_over,
+    c.queue_id = ANY(ARRAY(SELECT due.queue_id FROM due WHERE due.claimed_by IS NOT NULL)) AS taken_over,
     c.channel,
     c.urgency,
     c.event,

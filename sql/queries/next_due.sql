@@ -6,7 +6,10 @@ FROM unnest(:'channels'::text [], :'urgencies'::smallint []) AS lane (channel, u
 CROSS JOIN LATERAL (
     SELECT n.next_attempt_at
     FROM pggit.alert_notification_queue AS n
-    WHERE n.status = 'pending' AND n.channel = lane.channel AND n.urgency = lane.urgency AND n.next_attempt_at < 'infinity'
+    WHERE n.status = 'pending'
+        AND n.channel = lane.channel
+        AND n.urgency = lane.urgency
+        AND n.next_attempt_at < 'infinity'
     ORDER BY n.next_attempt_at
     LIMIT 1
 ) AS d

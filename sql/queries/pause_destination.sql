@@ -20,7 +20,7 @@ WITH pause AS (
 ),
 
 waiting AS MATERIALIZED (
-    SELECT q.queue_id, pause.paused_until
+    SELECT q.queue_id
     FROM pause
     INNER JOIN pggit.alert_notification_queue AS q ON pause.destination_key = q.destination_key
     WHERE q.status = 'pending' AND q.claimed_by IS NULL AND q.next_attempt_at < pause.paused_until
@@ -28,7 +28,7 @@ waiting AS MATERIALIZED (
     FOR UPDATE OF q SKIP LOCKED
 )
 
+-- = ANY (ARRAY (...)) as in claim.sql: a join would read the whole table.
 UPDATE pggit.alert_notification_queue AS q
-SET next_attempt_at = waiting.paused_until
-FROM waiting
-WHERE q.queue_id = waiting.queue_id;
+SET next_attempt_at = (SELECT pause.paused_until FROM pause)
+WHERE q.queue_id = ANY (ARRAY(SELECT waiting.queue_id FROM waiting));

@@ -1,13 +1,16 @@
 -- How much waits and how long the oldest due row has waited, per channel; and dead letters.
 -- Parameters: none
--- Index: alert_notification_queue_due for pending rows, alert_notification_queue_finished for failed ones; in two parts,
--- since no partial index serves both and most of the table is sent already.
+-- Index: alert_notification_queue_due for pending rows, alert_notification_queue_finished for failed ones; in two
+-- parts, since no partial index serves both and most of the table is sent already.
 SELECT
     q.channel,
     CASE WHEN q.next_attempt_at = 'infinity' THEN 'held' ELSE 'pending' END AS status,
     count(*) AS depth,
     coalesce(
-        extract(EPOCH FROM now() - min(q.next_attempt_at) FILTER (WHERE q.next_attempt_at <= now() AND q.claimed_by IS NULL)),
+        extract(
+            EPOCH FROM now()
+            - min(q.next_attempt_at) FILTER (WHERE q.next_attempt_at <= now() AND q.claimed_by IS NULL)
+        ),
         0
     )::double precision AS oldest_due_seconds
 FROM pggit.alert_notification_queue AS q

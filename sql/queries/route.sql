@@ -1,7 +1,9 @@
 -- Route what waits in the outbox; see the function.
 -- Parameters: limit integer, horizon_critical double precision (seconds), horizon double precision (seconds)
 -- Index: alert_outbox_pkey
-SELECT r.alerts_routed, r.notifications_queued, r.notifications_refused
+-- Not synchronous: if a crash of the server undoes it, the outbox row is back and is routed again.
+SELECT
+    r.alerts_routed, r.notifications_queued, r.notifications_refused, set_config('synchronous_commit', 'off', TRUE)
 FROM pggit.route_alerts(
     :'limit'::integer,
     make_interval(secs => :'horizon_critical'::double precision),

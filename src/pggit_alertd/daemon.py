@@ -214,6 +214,8 @@ class Daemon:
             else:
                 self._health.waiting_for = ""
                 self._metrics.database_up.set(1)
+                if failures:
+                    self._dispatcher.leave_expired()
                 _log.info("database_ready", attempts=failures + 1)
                 return
 

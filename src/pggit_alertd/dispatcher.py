@@ -28,7 +28,11 @@ from pggit_alertd.model import Ack, Claim, Outcome, Urgency
 from pggit_alertd.store import Lane, Room, Store
 
 GATHER_SECONDS = 0.005
-SETTLE_SECONDS = 2.0
+# After an outage another replica may sit on results whose leases have run out meanwhile. Its next try is at most the
+# pool's wait for a connection (5 s) and the acknowledger's longest back-off (5 s) away, so expired leases wait longer.
+SETTLE_SECONDS = 15.0
+SETTLE_LOOK_SECONDS = 2.0
+HAND_BACK_SECONDS = 2.0
 TRUST_MARGIN = 1.0
 _log = logs.get("dispatcher")
 
@@ -79,10 +83,16 @@ class Dispatcher:
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
         self._backoff = RetrySchedule(base=0.2, cap=5.0)
         self._leave_expired_until = 0.0
+        self._claiming_over = asyncio.Event()
+        self._claiming_over.set()
 
     def wake(self) -> None:
         """Say that something may be due. Level-triggered: a thousand calls are as good as one."""
         self._wake.set()
+
+    def leave_expired(self) -> None:
+        """Leave expired leases alone for a moment: their workers may be about to store their results."""
+        self._leave_expired_until = self._clock.monotonic() + SETTLE_SECONDS
 
     def stop(self) -> None:
         """Claim nothing more; `run` ends when what is in flight has ended."""
@@ -91,39 +101,53 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Claim and deliver until `stop`; then wait for what is in flight."""
-        failures = 0
+        self._claiming_over.clear()
         async with asyncio.TaskGroup() as deliveries:
-            while not self._stopping:
-                self._beat.tick()
-                self._wake.clear()
-                try:
-                    seconds = await self._claim(deliveries)
-                except DatabaseError as error:
-                    failures += 1
-                    seconds = self._backoff.delay(failures)
-                    self._metrics.loop_errors.labels(loop="dispatcher").inc()
-                    _log.warning("claim_failed", error=str(error), retry_in=round(seconds, 2))
-                    await self._pause(seconds)
-                    continue
-                if failures:
-                    failures = 0
-                    self._leave_expired_until = self._clock.monotonic() + SETTLE_SECONDS
-                    _log.info("claim_recovered")
-                await self._sleep(seconds)
+            try:
+                await self._claim_until_stopped(deliveries)
+            finally:
+                self._claiming_over.set()
 
     async def drain(self, seconds: float) -> None:
-        """Wait for what is in flight, at most this long; then cancel it, which hands its rows back."""
-        if self._attempts:
-            await asyncio.wait(list(self._attempts), timeout=seconds)
-        for task in self._attempts:
-            task.cancel()
-        if self._attempts:
-            await asyncio.wait(list(self._attempts))
+        """Wait for what is in flight, at most this long; then cancel it, which hands its rows back.
+
+        A claim that is under way when `stop` is called may still bring rows, so its end is waited for first.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                await self._claiming_over.wait()
+                while self._attempts:
+                    await asyncio.wait(list(self._attempts))
+        except TimeoutError:
+            for task in self._attempts:
+                task.cancel()
+            if self._attempts:
+                await asyncio.wait(list(self._attempts), timeout=HAND_BACK_SECONDS)
 
     @property
     def in_flight(self) -> int:
         """How many deliveries are under way."""
         return self._slots.in_flight()
+
+    async def _claim_until_stopped(self, deliveries: asyncio.TaskGroup) -> None:
+        failures = 0
+        while not self._stopping:
+            self._beat.tick()
+            self._wake.clear()
+            try:
+                seconds = await self._claim(deliveries)
+            except DatabaseError as error:
+                failures += 1
+                seconds = self._backoff.delay(failures)
+                self._metrics.loop_errors.labels(loop="dispatcher").inc()
+                _log.warning("claim_failed", error=str(error), retry_in=round(seconds, 2))
+                await self._pause(seconds)
+                continue
+            if failures:
+                failures = 0
+                self.leave_expired()
+                _log.info("claim_recovered")
+            await self._sleep(seconds)
 
     async def _claim(self, deliveries: asyncio.TaskGroup) -> float:
         """Claim what fits, start delivering it, and return how long nothing more can be due."""
@@ -148,7 +172,7 @@ class Dispatcher:
         if any(self._slots.free(lane) > 0 for lane in self._backlog):
             return 0.0
         if not settled:
-            return SETTLE_SECONDS
+            return min(self.poll_interval, SETTLE_LOOK_SECONDS)
         due = await self._store.next_due([lane for lane in lanes if lane not in self._backlog])
         return self.poll_interval if due is None else min(max(due, 0.0), self.poll_interval)
 

@@ -1,5 +1,6 @@
 """How the daemon is, as the health pages, the gauges and systemd's status line tell it."""
 
+import asyncio
 from typing import Any
 
 from pggit_alertd import __version__
@@ -17,6 +18,8 @@ from pggit_alertd.web import Readiness
 
 SCHEMA_SECONDS = 5.0
 GAUGE_SECONDS = 2.0
+# Under the pages' own deadline: while the database is away they are to say why, not that they were asked for too much.
+ANSWER_SECONDS = 2.0
 
 
 class Health:
@@ -118,11 +121,14 @@ class Health:
     async def _check_schema(self) -> str:
         """Return what is wrong with the database, or nothing."""
         try:
-            async with self._database.connection() as connection:
+            async with asyncio.timeout(ANSWER_SECONDS), self._database.connection() as connection:
                 await migrate.verify(connection)
         except DatabaseError as error:
             self._metrics.database_up.set(0)
             return str(error)
+        except TimeoutError:
+            self._metrics.database_up.set(0)
+            return self._database.trouble or f"PostgreSQL did not answer within {ANSWER_SECONDS:g} s."
         self._metrics.database_up.set(1)
         return ""
 
@@ -132,9 +138,10 @@ class Health:
             return
         self._measured = self._clock.monotonic()
         try:
-            self._depth = await self._store.depth()
-            self._outbox = await self._store.outbox_depth()
-        except DatabaseError:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                self._depth = await self._store.depth()
+                self._outbox = await self._store.outbox_depth()
+        except (DatabaseError, TimeoutError):
             self._metrics.database_up.set(0)
         else:
             self._metrics.database_up.set(1)

@@ -174,7 +174,7 @@ class Claim:
     included. `lost` counts earlier claims whose worker vanished; `taken_over` says that the last one was such.
     `claimed_at` is database time; `trusted_until` is this process's monotonic clock: after it the lease must be thought
     lost. `give_up_in` and `paused_for` are seconds from the claim: what is left of the retry horizon, and of the
-    destination's pause (not positive: none).
+    destination's pause (not positive: none). `installation` names the database, whose alert numbers are not unique.
     """
 
     queue_id: int
@@ -200,13 +200,14 @@ class Claim:
     claimed_at: datetime
     claimed_monotonic: float
     trusted_until: float
+    installation: str = ""
 
     def notification(self) -> Notification:
         """Return what the channel is asked to say."""
         identity = self.alert.alert_id if self.alert.alert_id is not None else f"q{self.queue_id}"
         return Notification(
             key=f"q{self.queue_id}",
-            dedup_key=f"pggit-alert-{identity}",
+            dedup_key=f"pggit-{self.installation}-alert-{identity}",
             alert=self.alert,
             event=self.event,
             settled=self.settled,

@@ -48,7 +48,7 @@ def parse(setting: Setting, channels: Channels) -> Any:
         given = f"not {one_line(setting.channel, 40)!r}" if setting.channel else "not NULL"
         raise DestinationError(f"notification_channel must be {', '.join(NAMES[:-1])} or {NAMES[-1]}, {given}.")
     try:
-        config = None if setting.config is None else json.loads(setting.config)
+        config: Any = None if setting.config is None else json.loads(setting.config)
     except RecursionError:
         raise DestinationError("The config is nested too deeply; put a flat JSON object.") from None
     return channel.parse(config)

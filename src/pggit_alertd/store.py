@@ -65,6 +65,7 @@ class Store:
     def __init__(self, database: Database, worker: str, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._installation = ""
         self.worker = worker
 
     async def route(self, *, limit: int, horizon_critical: float, horizon: float) -> Routed:
@@ -72,7 +73,7 @@ class Store:
         rows = await self._database.fetch(
             "route", {"limit": limit, "horizon_critical": horizon_critical, "horizon": horizon}
         )
-        return Routed(*rows[0])
+        return Routed(*rows[0][:3])
 
     async def claim(self, rooms: Sequence[Room], *, take_expired: bool) -> list[Claim]:
         """Claim due rows for the free slots of each lane.
@@ -80,6 +81,8 @@ class Store:
         With `take_expired` false, rows whose worker has vanished are left for later: after an outage their workers may
         still be about to acknowledge them.
         """
+        if not self._installation:
+            self._installation = str((await self._database.fetch("installation"))[0][0])
         started = self._clock.monotonic()
         rows = await self._database.fetch(
             "claim",
@@ -93,7 +96,7 @@ class Store:
             },
         )
         trusted_until = {(room.lane.channel, int(room.lane.urgency)): started + room.trust for room in rooms}
-        return [_claim(row, started, trusted_until) for row in rows]
+        return [_claim(row, started, trusted_until, self._installation) for row in rows]
 
     async def acknowledge(self, acks: Sequence[Ack]) -> int:
         """Apply results; return how many found their row claimed by somebody else (logged as superseded)."""
@@ -137,7 +140,9 @@ class Store:
         return int((await self._database.fetch("outbox_depth"))[0][0])
 
 
-def _claim(row: TupleRow, started: float, trusted_until: Mapping[tuple[str, int], float]) -> Claim:
+def _claim(
+    row: TupleRow, started: float, trusted_until: Mapping[tuple[str, int], float], installation: str
+) -> Claim:
     """Build a claim from a row of claim.sql, column by column."""
     (
         queue_id,
@@ -188,6 +193,7 @@ def _claim(row: TupleRow, started: float, trusted_until: Mapping[tuple[str, int]
         claimed_at=claimed_at,
         claimed_monotonic=started,
         trusted_until=trusted_until[channel, urgency],
+        installation=installation,
     )
 
 

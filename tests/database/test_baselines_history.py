@@ -60,7 +60,7 @@ async def test_each_path_writes_one_row(connection: AsyncConnection) -> None:
     assert [row["percent_change"] for row in recorded] == [None, Decimal("50.00"), Decimal("0.00"), Decimal("0.00")]
     assert [row["sample_count"] for row in recorded] == [12] * 4
     assert {row["changed_by"] for row in recorded} == {"postgres"}
-    assert all(row["error"] is None and row["decided_at"] is None for row in recorded)
+    assert all(row["error_message"] is None and row["decided_at"] is None for row in recorded)
 
 
 async def test_reason_lasts_no_longer_than_its_run(connection: AsyncConnection) -> None:

@@ -8,6 +8,7 @@ from psycopg import AsyncConnection
 
 from database.baseline_support import active, history, recalculate, record, rows, settle
 
+
 async def test_calculated_baseline_is_sound(connection: AsyncConnection) -> None:
     """Nothing is wrong with what we calculate."""
     baseline = await settle(connection, "commit", 1000)
@@ -76,5 +77,5 @@ async def test_figures_that_fail_the_check_are_refused(connection: AsyncConnecti
     assert previewed["verdict"] == "fail"
     assert [row["operation_type"] for row in await recalculate(connection)] == ["merge"]
     [failed] = await history(connection, "commit")
-    assert (failed["status"], failed["error"]) == ("failed", "min is -5, it must be above 0")
+    assert (failed["status"], failed["error_message"]) == ("failed", "min is -5, it must be above 0")
     assert await active(connection, "commit") == []

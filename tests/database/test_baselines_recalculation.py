@@ -314,7 +314,7 @@ async def test_one_operation_s_failure_does_not_stop_the_others(connection: Asyn
     [kept] = await active(connection, "commit")
     assert kept["p99_microseconds"] == 1000
     [failed] = [row for row in await history(connection, "commit") if row["status"] == "failed"]
-    assert "no_1500" in failed["error"]
+    assert "no_1500" in failed["error_message"]
     assert failed["new_p99_microseconds"] == 1500
     assert failed["old_baseline_id"] == kept["baseline_id"]
     assert [message for message in heard if "commit was not recalculated" in message]

@@ -1,9 +1,13 @@
-"""`pggit-alertd healthcheck` against a real HTTP server that answers as the daemon does."""
+"""`pggit-alertd healthcheck` against HTTP servers that answer as the daemon does, and against the daemon itself."""
+
+import asyncio
+import json
+import sys
 
 import pytest
 
 from pggit_alertd.demo.sinks import Answer, HttpSink
-from support.command_line import alertd
+from support.command_line import PATIENCE, alertd, environment
 
 READY = Answer(200, '{"ok":true,"reasons":[]}')
 NOT_READY = Answer(503, '{"ok":false,"reasons":["the database can\'t be reached"]}')
@@ -74,3 +78,31 @@ async def test_other_settings_do_not_matter() -> None:
         daemon.always(READY)
         ended = await alertd("healthcheck", http_port=str(daemon.port), database_url="mysql://", lease="never")
         assert ended.status == 0
+
+
+async def test_the_daemon_itself_is_alive_and_not_ready_without_its_database() -> None:
+    """Asked while its database is away, the real daemon says alive, not ready and why; SIGTERM then ends it well."""
+    unreachable = "host=127.0.0.1 port=1 dbname=pggit"
+    daemon = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pggit_alertd", "run"),
+        stderr=asyncio.subprocess.PIPE,
+        env=environment(database_url=unreachable, http_port="0"),
+    )
+    assert daemon.stderr is not None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            line: dict[str, str] = {}
+            while line.get("event") != "web_listening":
+                line = json.loads(await daemon.stderr.readline())
+        assert (await alertd("healthcheck", "--live", "--url", line["address"])).status == 0
+        ready = await alertd("healthcheck", "--json", "--url", line["address"])
+        assert (ready.status, ready.json["ok"], ready.json["status"]) == (1, False, 503)
+        assert ready.json["reasons"]
+        daemon.terminate()
+        async with asyncio.timeout(PATIENCE):
+            await daemon.communicate()
+        assert daemon.returncode == 0
+    finally:
+        if daemon.returncode is None:
+            daemon.kill()
+            await daemon.wait()

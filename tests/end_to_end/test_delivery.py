@@ -31,7 +31,8 @@ async def test_a_slow_operation_reaches_all_three_channels(set_up: Stage) -> Non
     event = by_path["/v2/enqueue"]
     alert_id = await set_up.alerts.value("SELECT alert_id FROM pggit.performance_alerts")
     assert event["routing_key"] == ROUTING_KEY
-    assert event["dedup_key"] == f"pggit-alert-{alert_id}"
+    assert event["dedup_key"].startswith("pggit-")
+    assert event["dedup_key"].endswith(f"-alert-{alert_id}")
     assert event["payload"]["severity"] in {"warning", "error", "critical"}
     assert len(set_up.http.requests) == 2
 
@@ -43,5 +44,9 @@ async def test_a_slow_operation_reaches_all_three_channels(set_up: Stage) -> Non
         assert part in body.get_content()
 
     log = await set_up.alerts.log("channel, status, attempt, response_code, delivery_time_ms IS NOT NULL")
-    assert sorted(log) == [("email", "sent", 1, 250, True), ("pagerduty", "sent", 1, 202, True), ("slack", "sent", 1, 200, True)]
+    assert sorted(log) == [
+        ("email", "sent", 1, 250, True),
+        ("pagerduty", "sent", 1, 202, True),
+        ("slack", "sent", 1, 200, True),
+    ]
     assert await daemon.stop() == 0

@@ -1,5 +1,6 @@
 """Alerts, settings and routing for tests, on a real database: short words for what the application would do."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any, Self
@@ -150,3 +151,9 @@ class Alerts:
         for table in tables:
             found += await self.column(f"SELECT t::text FROM {table} AS t")  # noqa: S608
         return "\n".join(found)
+
+    async def somebody_waits(self) -> None:
+        """Return as soon as some session of the server waits for a lock."""
+        async with asyncio.timeout(20):
+            while not await self.value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                pass

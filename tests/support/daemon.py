@@ -183,7 +183,7 @@ class Daemon:
 class Stage:
     """A migrated database and receivers that behave, until the test says otherwise."""
 
-    url: str
+    dsn: str
     alerts: Alerts
     http: HttpSink
     mail: SmtpSink
@@ -193,7 +193,7 @@ class Stage:
     def environment(self, **settings: object) -> dict[str, str]:
         """Return what the daemon is started with; `settings` are by their names in lower case, None leaves one out."""
         chosen = {
-            "database_url": self.url,
+            "database_url": as_url(self.dsn),
             "http_port": 0,
             "smtp_url": self.mail.url,
             "email_from": "alerts@pggit.example",
@@ -233,14 +233,15 @@ class Stage:
         return await self.alerts.setting("pagerduty", PAGER, **more)
 
     async def storm(self, count: int, *, severity: str = "INFO", operation: str = "storm") -> None:
-        """Insert `count` alerts, so far apart that none is escalated."""
+        """Insert `count` alerts, each of another operation so that none is escalated."""
         await self.alerts.rows(
             """
-            INSERT INTO pggit.performance_alerts (operation_type, alert_type, severity, user_name,
-                actual_duration_microseconds, baseline_p99_microseconds, created_at)
-            SELECT %s || '-' || n, 'THRESHOLD_EXCEEDED', %s, 'app', 250000, 50000, now()
+            INSERT INTO pggit.performance_alerts (metric_id, operation_type, alert_type, severity, user_name,
+                actual_duration_microseconds, baseline_p99_microseconds)
+            SELECT %s, %s || '-' || n, 'THRESHOLD_EXCEEDED', %s, 'app', 250000, 50000
             FROM generate_series(1, %s) AS n
             """,
+            await self.alerts.metric(operation),
             operation,
             severity,
             count,
@@ -259,6 +260,37 @@ class Stage:
         """Return how many queue rows are in each status."""
         return dict(await self.alerts.rows("SELECT status, count(*) FROM pggit.alert_notification_queue GROUP BY 1"))
 
+    async def arrived(self, count: int, within: float = PATIENCE) -> None:
+        """Return when this many HTTP requests have come in since the start."""
+        try:
+            await self.http.wait_for(count, within)
+        except TimeoutError:
+            rows = await self.alerts.queue("status, claimed_by, next_attempt_at, count(*) OVER ()")
+            raise AssertionError(f"{self.http.received} requests, not {count}; {rows[:3]}\n{self._tails()}") from None
+
+    def _tails(self) -> str:
+        return "\n".join(daemon.tail() for daemon in self.daemons)
+
+    async def reconnect(self) -> None:
+        """Look at the database through a new connection, the old one having died with its server."""
+        await self.alerts.close()
+        self.alerts = await Alerts.connect(self.dsn)
+
+    async def claims(self) -> set[tuple[int, int]]:
+        """Return the claims, row and fence, that nobody has acknowledged yet."""
+        return {
+            (queue_id, claim_no)
+            for queue_id, claim_no in await self.alerts.queue("queue_id, claim_no", "claimed_by IS NOT NULL")
+        }
+
+    async def logged(self, status: str) -> dict[int, int]:
+        """Return how often each queue row is in the log with this status."""
+        return dict(
+            await self.alerts.rows(
+                "SELECT queue_id, count(*) FROM pggit.alert_notification_log WHERE status = %s GROUP BY 1", status
+            )
+        )
+
     async def until(self, statement: str, *expected: object, within: float = PATIENCE) -> None:
         """Return when the statement's only row is what is expected."""
         await self.look(lambda rows: rows == [expected], statement, str(expected), within)
@@ -273,8 +305,7 @@ class Stage:
                 while not is_so(seen := await self.alerts.rows(statement)):
                     await asyncio.sleep(LOOK_SECONDS)
         except TimeoutError:
-            told = "\n".join(daemon.tail() for daemon in self.daemons)
-            raise AssertionError(f"{statement} gives {seen[:20]}, expected {expected}\n{told}") from None
+            raise AssertionError(f"{statement} gives {seen[:20]}, expected {expected}\n{self._tails()}") from None
         return seen
 
     async def settled(self, count: int, within: float = PATIENCE) -> None:
@@ -302,9 +333,9 @@ def as_url(dsn: str) -> str:
 async def stage(dsn: str) -> AsyncIterator[Stage]:
     """Yield a stage on a migrated database, and kill the daemons that a test leaves."""
     async with HttpSink() as http, SmtpSink() as mail:
-        alerts = await Alerts.connect(dsn)
-        try:
-            async with contextlib.AsyncExitStack() as running:
-                yield Stage(as_url(dsn), alerts, http, mail, running)
-        finally:
-            await alerts.close()
+        async with contextlib.AsyncExitStack() as running:
+            found = Stage(dsn, await Alerts.connect(dsn), http, mail, running)
+            try:
+                yield found
+            finally:
+                await found.alerts.close()

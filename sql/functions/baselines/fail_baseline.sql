@@ -5,7 +5,7 @@ AS $$
 BEGIN
     INSERT INTO pggit.performance_baseline_history (
         operation_type, old_baseline_id, old_p99_microseconds, new_p99_microseconds, percent_change, reason, status,
-        sample_count, error
+        sample_count, error_message
     )
     VALUES (
         p_step ->> 'operation_type', (p_step ->> 'old_baseline_id')::bigint, (p_step ->> 'old_p99_microseconds')::bigint,

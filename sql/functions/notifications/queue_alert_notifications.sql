@@ -1,5 +1,5 @@
--- Route a set of alert events: escalate, match settings, write one queue row per event and setting with a snapshot in it.
--- Idempotent (unique: alert, event, setting) and lock-shy: an alert row somebody else has locked is never waited for, so
+-- Route a set of alert events: escalate, match settings, write one queue row per event and setting, with a snapshot.
+-- Idempotent (unique: alert, event, setting) and lock-shy: an alert row that somebody else holds is not waited for, so
 -- this can't deadlock with a user's UPDATE or DELETE. Such an alert is routed by its new severity at once and named in
 -- `unfinished`, so that the caller comes back for the row itself.
 -- What matches nothing, and settings that can't work, leave a log row that says so.
@@ -193,4 +193,5 @@ $$;
 COMMENT ON FUNCTION pggit.queue_alert_notifications(bigint [], text [], timestamptz [], interval, interval) IS
 'Routes alert events to queue rows; used by route_alerts and notify_on_alert.';
 
-REVOKE EXECUTE ON FUNCTION pggit.queue_alert_notifications(bigint [], text [], timestamptz [], interval, interval) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pggit.queue_alert_notifications(bigint [], text [], timestamptz [], interval, interval)
+FROM PUBLIC;

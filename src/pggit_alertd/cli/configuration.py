@@ -44,8 +44,8 @@ def check(
 ) -> None:
     """Look at all that the daemon depends on.
 
-    Changes nothing and tells nobody anything: settings, connection, server, pooler, schema, privileges, time zones, clocks, LISTEN, jobs, notification settings,
-    mail server and receivers. A warning doesn't fail the check.
+    Changes nothing and tells nobody anything: settings, connection, server, pooler, schema, privileges, time zones,
+    clocks, LISTEN, jobs, notification settings, mail server and receivers. A warning doesn't fail the check.
     """
     import asyncio
 

@@ -32,7 +32,8 @@ def migrate(
 ) -> None:
     """Bring the schema to this release.
 
-    In one transaction; run twice it changes nothing. Connects as PGGIT_ALERTD_DATABASE_URL says; the role must own schema pggit, or may create it.
+    In one transaction; run twice it changes nothing. Connects as PGGIT_ALERTD_DATABASE_URL says; the role must own
+    schema pggit, or may create it.
     """
     import asyncio
 

@@ -5,6 +5,7 @@ see them hours off. Statements are single and autocommitted, so a pooler in tran
 statements are switched off when one is found in between.
 """
 
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,12 +18,15 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from pggit_alertd.database import queries
 from pggit_alertd.database.failures import translate
-from pggit_alertd.errors import DatabaseUnavailable
+from pggit_alertd.errors import DatabaseError, DatabaseUnavailable
 
 Connection = AsyncConnection[TupleRow]
 
 KEEPALIVE = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 TCP_USER_TIMEOUT_MS = 20_000
+
+# The pool reports each failed attempt to connect; the loops that wait for the database say it once, with the reason.
+logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 
 
 def session(url: str, *, application: str, connect_timeout: float) -> str:
@@ -48,10 +52,18 @@ async def connect(conninfo: str) -> Connection:
         raise translate(error) from error
 
 
+async def _configure(connection: Connection) -> None:
+    """Prepare no statements behind a pooler: its next server process would not know them."""
+    row = await (await connection.execute(queries.load("backend_pid").encode())).fetchone()
+    if row is None or row[0] != connection.info.backend_pid:
+        connection.prepare_threshold = None
+
+
 class Database:
     """A small pool of autocommit connections for the daemon's loops.
 
-    `fetch` and `execute` run named statements from sql/queries. All errors leave as DatabaseError.
+    `fetch` and `execute` run named statements from sql/queries. All errors leave as DatabaseError. `trouble` is what the
+    last use met, or nothing if it went well: an answer for those who can't wait until the next attempt has failed.
     """
 
     def __init__(
@@ -59,11 +71,13 @@ class Database:
     ) -> None:
         self.conninfo = session(url, application=application, connect_timeout=connect_timeout)
         self._timeout = connect_timeout
+        self.trouble = ""
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             self.conninfo,
             min_size=1,
             max_size=size,
             kwargs={"autocommit": True},
+            configure=_configure,
             open=False,
             timeout=connect_timeout,
             max_idle=600.0,
@@ -83,6 +97,17 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection. Raises DatabaseUnavailable or DatabaseRefused with the server's own reason."""
+        try:
+            async with self._translated() as connection:
+                yield connection
+        except DatabaseError as error:
+            self.trouble = str(error)
+            raise
+        self.trouble = ""
+
+    @asynccontextmanager
+    async def _translated(self) -> AsyncIterator[Connection]:
+        """Lend a connection whose errors are ours."""
         try:
             async with self._pool.connection() as connection:
                 yield connection

@@ -287,7 +287,8 @@ def _line(journey: Journey, ledger: Ledger) -> str:
     received = ledger.latency(journey)
     if commit is None or received is None or journey.processed_at is None:
         return f"{text} {journey.status}"
-    routed = journey.routed_at.timestamp() - commit
+    # Routing may begin before the writer has heard that its commit is done.
+    routed = max(journey.routed_at.timestamp() - commit, 0.0)
     logged = journey.processed_at.timestamp() - commit
     notes = [f"attempt {journey.attempt}"] if journey.attempt > 1 else []
     notes += ["escalated"] if journey.escalated else []

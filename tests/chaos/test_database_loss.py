@@ -1,0 +1,103 @@
+"""PostgreSQL goes away: the daemon stays, says so, keeps its results, and goes on where it was."""
+
+import signal
+import time
+from collections import Counter
+
+import pytest
+
+from pggit_alertd.database.embedded import EmbeddedServer
+from pggit_alertd.demo.sinks import Answer
+from support.daemon import Stage
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
+async def test_restart_under_load(set_up: Stage, crashable: EmbeddedServer, how: signal.Signals) -> None:
+    """PostgreSQL restarted, or crashed, in the middle of a storm: the daemon stays, all is sent once and logged once."""
+    await set_up.slack()
+    await set_up.pagerduty()
+    set_up.http.always(Answer(delay=0.01), "/services/")
+    daemon = await set_up.run(http_deadline=4, smtp_deadline=4, lease=9)
+    await set_up.storm(400)
+    await set_up.arrived(200)
+    crashable.halt(how)
+    crashable.resume()
+    await set_up.reconnect()
+    back = time.monotonic()
+    await set_up.storm(100, operation="later")
+    await set_up.settled(1000, within=60)  # a claim whose answer the crash swallowed waits for its lease
+    assert await set_up.statuses() == {"sent": 1000}
+    print("recovered in", time.monotonic() - back)
+    assert Counter((await set_up.logged("sent")).values()) == {1: 1000}
+    assert set(set_up.requests("/services/").values()) == {1}
+    assert Counter(len(actions) for actions in set_up.http.incidents.values()) == {1: 500}
+    assert daemon.running
+    assert not daemon.seen("crashed")
+    assert await daemon.stop() == 0
+
+
+async def test_results_outlive_an_outage(set_up: Stage, crashable: EmbeddedServer) -> None:
+    """What was sent while the database was away is stored when it is back, and is not sent again."""
+    await set_up.slack()
+    set_up.http.always(Answer(delay=1.0))
+    daemon = await set_up.run(poll_interval=0.5)
+    await set_up.storm(20)
+    await set_up.arrived(20)
+    crashable.halt()
+    await daemon.wait_for_event("delivery", count=20, outcome="sent")
+    await daemon.wait_for_event("ack_failed")
+    await daemon.wait_for_event("claim_failed")
+    assert (await daemon.page("/livez")).status_code == 200
+    reply = await daemon.until_page("/readyz", 503)
+    assert "PostgreSQL can't be reached" in reply.json()["reasons"][0]
+    assert await daemon.metric("pggit_alertd_unacknowledged") == 20
+    assert await daemon.metric("pggit_alertd_database_up") == 0
+
+    crashable.resume()
+    await daemon.wait_for_event("ack_recovered")
+    await set_up.reconnect()
+    await set_up.storm(1, operation="after")
+    await set_up.settled(21)
+    await daemon.until_page("/readyz", 200)
+    assert set_up.http.received == 21
+    assert Counter((await set_up.logged("sent")).values()) == {1: 21}
+    assert await set_up.logged("lost") == {}
+    assert await daemon.metric("pggit_alertd_database_up") == 1
+    assert await daemon.stop() == 0
+
+
+async def test_another_replica_waits_for_the_results(set_up: Stage, crashable: EmbeddedServer) -> None:
+    """Leases that ran out during an outage are left alone until the replica that has the results can store them."""
+    await set_up.slack()
+    set_up.http.always(Answer(delay=0.5))
+    first = await set_up.run(worker_name="first", http_deadline=2, smtp_deadline=2, lease=5, poll_interval=0.5)
+    await set_up.storm(20)
+    await set_up.arrived(20)
+    crashable.halt()
+    second = await set_up.spawn(worker_name="second", http_deadline=2, smtp_deadline=2, lease=5, poll_interval=0.5)
+    await first.wait_for_event("ack_failed", count=2)
+    crashable.resume()
+    await set_up.reconnect()
+    await set_up.settled(20)
+    await second.ready()
+    assert set_up.http.received == 20
+    assert await set_up.logged("superseded") == {}
+    assert await set_up.logged("lost") == {}
+    assert await first.stop() == 0
+    assert await second.stop() == 0
+
+
+async def test_stopping_without_the_database(set_up: Stage, crashable: EmbeddedServer) -> None:
+    """SIGTERM while the database is away ends the daemon within its grace; it says how many results it leaves."""
+    await set_up.slack()
+    daemon = await set_up.run(shutdown_grace=2)
+    set_up.http.always(Answer(delay=0.5))
+    await set_up.storm(3)
+    await set_up.arrived(3)
+    crashable.halt()
+    await daemon.wait_for_event("ack_failed")
+    daemon.terminate()
+    assert await daemon.ended(within=10) == 0
+    assert daemon.seen("acks_left_behind", waiting=3)
+    crashable.resume()
+    await set_up.reconnect()

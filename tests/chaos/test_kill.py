@@ -1,0 +1,95 @@
+"""kill -9: nothing is lost, what was in flight may arrive twice, and no incident is opened twice."""
+
+import os
+import random
+import signal
+from collections import Counter
+
+from pggit_alertd.demo.sinks import Answer
+from support.daemon import Stage
+
+SHORT_LEASE = {"http_deadline": 1, "smtp_deadline": 1, "lease": 3}
+KILLS = int(os.environ.get("CHAOS_KILLS", "6"))
+
+
+async def test_killed_in_mid_delivery(set_up: Stage) -> None:
+    """What a killed daemon had in flight is tried again by the next one, says so in the log, and all arrives."""
+    await set_up.slack()
+    await set_up.pagerduty()
+    set_up.http.always(Answer(hang=True))
+    first = await set_up.run(http_deadline=10, smtp_deadline=10)
+    await set_up.storm(6)
+    await set_up.arrived(12)
+    first.kill()
+    assert await first.ended() == -signal.SIGKILL
+    assert len(await set_up.claims()) == 12
+    await set_up.alerts.rows("UPDATE pggit.alert_notification_queue SET next_attempt_at = now()")  # the lease runs out
+
+    set_up.http.always(None)
+    second = await set_up.run(**SHORT_LEASE)
+    await set_up.settled(12)
+    assert await set_up.statuses() == {"sent": 12}
+    assert set(set_up.requests().values()) == {2}
+    assert len(set_up.http.incidents) == 6
+    assert set((await set_up.logged("lost")).values()) == {1}
+    assert len(await set_up.logged("lost")) == 12
+    assert len(second.seen("lease_taken_over")) == 12
+    assert await second.metric("pggit_alertd_lost_claims_total") == 12
+    assert await second.stop() == 0
+
+
+async def test_killed_at_random_points(set_up: Stage) -> None:
+    """However often it is killed: nothing is lost, duplicates are at most what was claimed then, incidents never double."""
+    chance = random.Random(7)
+    await set_up.slack()
+    await set_up.pagerduty()
+    set_up.http.always(Answer(body="ok", delay=0.02), "/services/")
+    held: set[tuple[int, int]] = set()
+    alerts = 0
+    for number in range(KILLS):
+        daemon = await set_up.spawn(**SHORT_LEASE, max_lost_claims=100, retry_cap=0.2)
+        await set_up.storm(150, operation=f"round-{number}")
+        alerts += 150
+        if number % 3 == 2:
+            await daemon.wait_for_event(chance.choice(("web_listening", "database_ready", "ready")))
+        else:
+            await set_up.arrived(set_up.http.received + chance.randint(1, 250))
+        daemon.kill()
+        assert await daemon.ended() == -signal.SIGKILL
+        held |= await set_up.claims()
+    survivor = await set_up.run(**SHORT_LEASE, max_lost_claims=100)
+    await set_up.settled(2 * alerts, within=60)
+    assert await set_up.statuses() == {"sent": 2 * alerts}
+
+    assert Counter((await set_up.logged("sent")).values()) == {1: 2 * alerts}
+    assert sum((await set_up.logged("lost")).values()) == len(held)
+    for path in ("/services/", "/v2/enqueue"):
+        arrived = set_up.requests(path)
+        assert len(arrived) == alerts
+    assert sum(set_up.requests().values()) - 2 * alerts <= len(held)
+    assert len(set_up.http.incidents) == alerts
+    assert await survivor.stop() == 0
+
+
+async def test_a_row_that_kills_its_worker_is_set_aside(set_up: Stage) -> None:
+    """A notification whose workers vanish again and again ends as failed, while its neighbors are delivered."""
+    await set_up.slack("POISONPOISONPOISONPOISON")
+    await set_up.pagerduty()
+    set_up.http.always(Answer(hang=True), "POISON")
+    for kills in range(2):
+        daemon = await set_up.spawn(**SHORT_LEASE, max_lost_claims=2)
+        if kills == 0:
+            await set_up.storm(1)
+        await set_up.arrived(2 + kills)
+        await set_up.until("SELECT count(*) FROM pggit.alert_notification_queue WHERE status = 'sent'", 1)
+        daemon.kill()
+        await daemon.ended()
+    last = await set_up.run(**SHORT_LEASE, max_lost_claims=2)
+    await set_up.settled(2)
+    assert await set_up.alerts.queue("channel, status, lost_count") == [("slack", "failed", 2), ("pagerduty", "sent", 0)]
+    (error,) = await set_up.alerts.column(
+        "SELECT error_message FROM pggit.alert_notification_queue WHERE status = 'failed'"
+    )
+    assert "2 workers vanished" in error
+    assert set_up.http.received == 3
+    assert last.seen("delivery", reason="poison")

@@ -1,0 +1,117 @@
+"""What the daemon does with a database that isn't there, isn't migrated or won't let it in, and with a taken port."""
+
+import json
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pggit_alertd.database import migrate
+from pggit_alertd.database.embedded import EmbeddedServer
+from pggit_alertd.web import bind
+from support.daemon import Daemon, Stage, as_url
+
+
+async def waits(daemon: Daemon, reason: str) -> None:
+    """Check that a daemon that can't work stays up, is live, and says on /readyz what stands in the way."""
+    event = await daemon.wait_for_event("waiting_for_database")
+    assert reason in event["error"]
+    assert (await daemon.page("/livez")).status_code == 200
+    reply = await daemon.page("/readyz")
+    assert reply.status_code == 503
+    assert reason in reply.json()["reasons"][0]
+    assert daemon.running
+
+
+async def works(set_up: Stage, daemon: Daemon) -> None:
+    """Check that the daemon, once its trouble is mended, becomes ready and delivers."""
+    await daemon.ready()
+    await daemon.until_page("/readyz", 200)
+    await set_up.slack()
+    await set_up.storm(1)
+    await set_up.settled(1)
+    assert await set_up.statuses() == {"sent": 1}
+    assert await daemon.stop() == 0
+
+
+async def test_the_database_is_down(set_up: Stage, tmp_path: Path) -> None:
+    """Started before its database it waits, and works as soon as the database is there."""
+    later = tmp_path / "socket"
+    daemon = await set_up.spawn(
+        database_url=as_url(set_up.dsn).partition("?")[0] + f"?host={later}", database_connect_timeout=1
+    )
+    await waits(daemon, "PostgreSQL can't be reached")
+    later.symlink_to(as_url(set_up.dsn).partition("?host=")[2])
+    await works(set_up, daemon)
+
+
+async def test_the_password_is_wrong(set_up: Stage) -> None:
+    """A refused login is waited for too, names the variable to mend, and shows no password."""
+    with EmbeddedServer() as own:
+        with psycopg.connect(own.dsn(), autocommit=True) as connection:
+            connection.execute("CREATE DATABASE app")
+        await migrate.up(own.dsn("app"))
+        with psycopg.connect(own.dsn("app"), autocommit=True) as connection:
+            connection.execute("CREATE ROLE pager LOGIN SUPERUSER PASSWORD 'right'")
+            (own.data / "pg_hba.conf").write_text("local all pager scram-sha-256\nlocal all all trust\n")
+            connection.execute("SELECT pg_reload_conf()")
+        url = f"postgresql://pager:geheim123@/app?host={own.socket}"
+        daemon = await set_up.spawn(database_url=url, database_connect_timeout=1)
+        await waits(daemon, "Mend the user or the password in PGGIT_ALERTD_DATABASE_URL")
+        with psycopg.connect(own.dsn("app"), autocommit=True) as connection:
+            connection.execute("ALTER ROLE pager PASSWORD 'geheim123'")
+        await daemon.ready()
+        await daemon.until_page("/readyz", 200)
+        assert "geheim123" not in json.dumps(daemon.events)
+        assert await daemon.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "mend", "reason"),
+    [
+        ("ALTER SCHEMA pggit RENAME TO away", "ALTER SCHEMA away RENAME TO pggit", "run `pggit-alertd migrate up`"),
+        (
+            "CREATE TABLE kept AS SELECT * FROM pggit.alertd_migration; DELETE FROM pggit.alertd_migration "
+            "WHERE name LIKE '%0003%'",
+            "INSERT INTO pggit.alertd_migration SELECT * FROM kept WHERE name LIKE '%0003%'",
+            "older than release",
+        ),
+        (
+            "INSERT INTO pggit.alertd_migration (kind, name, checksum, release) "
+            "SELECT kind, '9999_future.sql', checksum, '99.0.0' FROM pggit.alertd_migration WHERE name LIKE '%0003%'",
+            "DELETE FROM pggit.alertd_migration WHERE name = '9999_future.sql'",
+            "newer",
+        ),
+    ],
+    ids=["missing", "too old", "too new"],
+)
+async def test_the_schema_does_not_fit(set_up: Stage, spoil: str, mend: str, reason: str) -> None:
+    """A schema that is missing, too old or too new is waited for, and says what to run; mended, work begins."""
+    for statement in spoil.split(";"):
+        await set_up.alerts.rows(statement)
+    daemon = await set_up.spawn()
+    await waits(daemon, reason)
+    await set_up.alerts.rows(mend)
+    await works(set_up, daemon)
+
+
+async def test_the_port_is_taken(set_up: Stage) -> None:
+    """A taken port ends the program with 78 and one line that names the variable, before it touches the database."""
+    taken = bind("127.0.0.1", 0)
+    daemon = await set_up.spawn(http_port=taken.port)
+    assert await daemon.ended() == 78
+    taken.close()
+    (said,) = [event["text"] for event in daemon.seen("(text)")]
+    assert said.startswith(f"pggit-alertd: PGGIT_ALERTD_HTTP_PORT: port {taken.port} of 127.0.0.1 is in use")
+
+
+async def test_the_environment_is_malformed(set_up: Stage) -> None:
+    """Every wrong variable is named at once, with the mend, and no secret is repeated; exit 78."""
+    daemon = await set_up.spawn(
+        database_url="mysql://u:geheim123@h/d", concurrency="many", lease="1s", http_port=99999, smtp_url="smtp://"
+    )
+    assert await daemon.ended() == 78
+    said = "\n".join(event["text"] for event in daemon.seen("(text)"))
+    for variable in ("DATABASE_URL", "CONCURRENCY", "LEASE", "HTTP_PORT", "SMTP_URL"):
+        assert f"PGGIT_ALERTD_{variable}: " in said
+    assert "geheim123" not in said

@@ -1,0 +1,225 @@
+"""What the hot statements touch at 100,000 rows: named indexes, nothing in proportion to the table.
+
+Each statement runs the way the daemon runs it, with custom plans and with the generic plan that PostgreSQL may switch
+to after five executions. What counts is what was executed: rows read from the queue, not the planner's estimates.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from pggit_alertd.database import queries
+
+pytestmark = pytest.mark.servers
+
+ROWS = 100_000
+MODES = ("force_custom_plan", "force_generic_plan")
+FILL = """
+INSERT INTO pggit.alert_notification_settings (alert_type, severity, notification_channel, config)
+SELECT '*', '*', 'slack', jsonb_build_object('webhook', 'https://hooks.slack.com/services/T/B/' || n)
+FROM generate_series(1, 10) AS n;
+
+-- 100,000 finished, 100,000 waiting for a later retry in one lane, 20,000 due in another, 500 dead letters.
+INSERT INTO pggit.alert_notification_queue
+    (alert_id, channel, recipient, message, setting_id, urgency, destination_key, alert, status, processed_at, next_attempt_at)
+SELECT
+    n, CASE WHEN n <= 200000 OR n > 220000 THEN 'slack' ELSE 'email' END, '#ops', 'ALERT: commit', 1 + n % 10, 1,
+    'slack:' || n % 10, jsonb_build_object('alert_id', n, 'operation_type', 'commit'),
+    CASE WHEN n <= 100000 THEN 'sent' WHEN n > 220000 THEN 'failed' ELSE 'pending' END,
+    CASE WHEN n <= 100000 OR n > 220000 THEN now() - n * interval '1 s' END,
+    now() + CASE WHEN n BETWEEN 100001 AND 200000 THEN interval '1 h' ELSE interval '-1 h' END
+FROM generate_series(1, 220500) AS n;
+
+INSERT INTO pggit.performance_metrics
+    (operation_type, duration_microseconds, duration_ms, start_time, end_time, user_name, period_start)
+SELECT 'commit', 5000, 5, now() - interval '1 s', now(), 'app', current_date FROM generate_series(1, 100000);
+
+ALTER TABLE pggit.performance_alerts DISABLE TRIGGER publish_alerts;
+INSERT INTO pggit.performance_alerts (metric_id, operation_type, alert_type, actual_duration_microseconds, created_at)
+SELECT n, 'operation ' || n % 3, 'ANOMALY', 5000, now() - interval '2 h' + n * interval '72 ms' FROM generate_series(1, 100000) AS n;
+ALTER TABLE pggit.performance_alerts ENABLE TRIGGER publish_alerts;
+INSERT INTO pggit.alert_outbox (alert_id) SELECT n FROM generate_series(50001, 100000) AS n;
+"""
+
+
+@pytest.fixture(scope="module")
+def large(server: Any) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """Yield a connection to a database with 100,000 rows and more of each kind; what a test does is rolled back."""
+    name = server.create(server.template())
+    with psycopg.connect(server.server.dsn(name), autocommit=True) as connection:
+        connection.execute(FILL.encode())
+        connection.execute("VACUUM ANALYZE")
+        yield connection
+    server.drop(name)
+
+
+Node = dict[str, Any]
+
+
+def nodes(plan: Node) -> Iterator[Node]:
+    """Yield every node of a plan."""
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+def explain(
+    connection: psycopg.Connection[tuple[Any, ...]], mode: str, statement: str, parameters: dict[str, Any]
+) -> list[Node]:
+    """Run a statement prepared under a plan mode, in a transaction that is rolled back; return its executed nodes."""
+    with connection.transaction(force_rollback=True):
+        connection.execute(f"SET LOCAL plan_cache_mode = {mode}".encode())
+        cursor = connection.execute(
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}".encode(), parameters, prepare=True
+        )
+        found = cursor.fetchall()[0][0][0]["Plan"]
+    return list(nodes(found))
+
+
+def blocks(plan: list[Node]) -> int:
+    """Return how many blocks the statement touched."""
+    return int(plan[0]["Shared Hit Blocks"] + plan[0]["Shared Read Blocks"])
+
+
+def scans(plan: list[Node], relation: str) -> dict[str, int]:
+    """Return rows read from a relation per index (or the kind of scan), counting those a filter threw away."""
+    found: dict[str, int] = {}
+    for node in plan:
+        named = node.get("Relation Name") == relation or str(node.get("Index Name", "")).startswith(relation)
+        if named and "Scan" in node["Node Type"]:
+            thrown = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+            rows = (node["Actual Rows"] + thrown) * node["Actual Loops"]
+            key = node.get("Index Name", node["Node Type"])
+            found[key] = found.get(key, 0) + round(rows)
+    return found
+
+
+CLAIM = {
+    "channels": ["email", "email", "slack", "slack", "pagerduty", "pagerduty"],
+    "urgencies": [0, 1, 0, 1, 0, 1],
+    "free": [20] * 6,
+    "leases": [60.0] * 6,
+    "worker": "w1",
+    "take_expired": True,
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_claim_reads_what_it_takes(large: psycopg.Connection[tuple[Any, ...]], mode: str) -> None:
+    """20 due rows are claimed by their index; 100,000 rows waiting in the next lane and as many finished are not read."""
+    plan = explain(large, mode, queries.load("claim"), CLAIM)
+    read = scans(plan, "alert_notification_queue")
+    assert set(read) == {"alert_notification_queue_due", "alert_notification_queue_pkey"}
+    assert read["alert_notification_queue_due"] == 20
+    assert read["alert_notification_queue_pkey"] <= 40
+    assert blocks(plan) < 1500
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_ack_reads_its_rows_once(large: psycopg.Connection[tuple[Any, ...]], mode: str) -> None:
+    """100 results are 100 look-ups by primary key, in the queue and nowhere else."""
+    count = 100
+    with large.transaction(force_rollback=True):
+        large.execute(
+            "UPDATE pggit.alert_notification_queue SET claim_no = 1, claimed_by = 'w1' WHERE queue_id <= 200100 AND queue_id > 200000"
+        )
+        parameters: dict[str, Any] = {
+            "worker": "w1",
+            "queue_ids": list(range(200_001, 200_001 + count)),
+            "claim_nos": [1] * count,
+            "outcomes": ["sent"] * count,
+            "reasons": [""] * count,
+            "details": [""] * count,
+            "codes": [200] * count,
+            "delays": [0.0] * count,
+            "charges": [True] * count,
+            "settled": [""] * count,
+            "delivery_ms": [5] * count,
+            "dwell_ms": [5] * count,
+            "ambiguous": [False] * count,
+            "finished_at": large.execute("SELECT array_fill(now(), ARRAY[100])").fetchall()[0][0],
+            "alert_ids": [1] * count,
+            "setting_ids": [1] * count,
+            "events": ["triggered"] * count,
+            "attempts": [1] * count,
+            "channels": ["email"] * count,
+            "destination_keys": ["email:smtp"] * count,
+            "recipients": ["o***@example.com"] * count,
+        }
+        plan = explain(large, mode, queries.load("ack"), parameters)
+    assert scans(plan, "alert_notification_queue") == {"alert_notification_queue_pkey": count}
+    removed = sum(node.get("Rows Removed by Join Filter", 0) for node in plan)
+    assert removed == 0, "a join of results with results would be quadratic"
+    assert blocks(plan) < 6000
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_next_due_time_is_one_entry_per_lane(large: psycopg.Connection[tuple[Any, ...]], mode: str) -> None:
+    """The first entry of each lane's range answers."""
+    plan = explain(
+        large, mode, queries.load("next_due"), {"channels": CLAIM["channels"], "urgencies": CLAIM["urgencies"]}
+    )
+    assert scans(plan, "alert_notification_queue") == {"alert_notification_queue_due": 2}
+    assert blocks(plan) < 60
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_pause_reads_its_destinations_due_rows(large: psycopg.Connection[tuple[Any, ...]], mode: str) -> None:
+    """2,000 rows of one endpoint are moved; its 10,000 later ones, other endpoints and finished rows are not read."""
+    parameters = {"destination_key": "slack:3", "channel": "slack", "recipient": "#ops", "seconds": 60.0}
+    plan = explain(large, mode, queries.load("pause_destination"), parameters)
+    read = scans(plan, "alert_notification_queue")
+    assert "Seq Scan" not in read, read
+    assert read["alert_notification_queue_destination"] < 2_200
+    assert sum(read.values()) < 4_400 + read.get("Bitmap Heap Scan", 0), read
+
+
+def test_depths_do_not_read_what_is_finished(large: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """Pending rows and dead letters are counted by their own indexes; 100,000 sent rows are not touched."""
+    plan = explain(large, MODES[0], queries.load("queue_depth"), {})
+    read = scans(plan, "alert_notification_queue")
+    assert sum(read.values()) <= 2 * 120_500, read
+    assert read.get("alert_notification_queue_finished") == 500
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_routing_reads_what_it_routes(large: psycopg.Connection[tuple[Any, ...]], mode: str) -> None:
+    """One call for 200 alerts of a storm costs as much with 100,000 alerts and 50,000 waiting as it must."""
+    parameters = {"limit": 200, "horizon_critical": 86400.0, "horizon": 14400.0}
+    for _ in range(2):
+        plan = explain(large, mode, queries.load("route"), parameters)
+    assert blocks(plan) < 200 * 10 * 30, "ten settings, so 2,000 queue rows with five index entries each"
+
+
+ESCALATION = """
+SELECT FROM pggit.performance_alerts AS earlier
+WHERE earlier.operation_type = %(operation)s::text AND earlier.alert_type = 'ANOMALY'
+    AND earlier.created_at >= %(at)s::timestamp - interval '1 hour'
+    AND (earlier.created_at, earlier.alert_id) < (%(at)s::timestamp, %(id)s::bigint)
+OFFSET 2 LIMIT 1
+"""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_escalation_reads_three_entries_whatever_the_storm(
+    large: psycopg.Connection[tuple[Any, ...]], mode: str
+) -> None:
+    """Of 16,000 alerts of the operation within the hour three are read, and the function touches as few blocks."""
+    at = large.execute("SELECT max(created_at) FROM pggit.performance_alerts").fetchall()[0][0]
+    plan = explain(large, mode, ESCALATION, {"operation": "operation 1", "at": at, "id": 2**62})
+    assert scans(plan, "performance_alerts") | scans(plan, "alertd_performance_alerts") == {
+        "alertd_performance_alerts_escalation": 3
+    }
+    call = "SELECT pggit.alert_escalation_due(%(id)s, %(operation)s, 'ANOMALY', %(at)s)"
+    for _ in range(2):
+        plan = explain(large, mode, call, {"operation": "operation 1", "at": at, "id": 2**62})
+    assert blocks(plan) < 30
+
+
+def test_retention_reads_old_finished_rows_by_their_age(large: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """A purge that has nothing to remove looks at next to nothing."""
+    for _ in range(2):
+        plan = explain(large, MODES[0], "SELECT * FROM pggit.purge_notifications('90 days', 1000)", {})
+    assert blocks(plan) < 500, blocks(plan)
