@@ -7,7 +7,7 @@ is away, and while too many wait (`congested`), or the last flush failed (`faili
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from pggit_alertd import logs
@@ -29,6 +29,7 @@ class Acknowledger:
     An ack the database can't store must not keep the others from being stored. A batch that is rejected is halved until
     the culprit stands alone: `_suspects` acks at the head of the queue are known to hold it. It is then stored with the
     bare outcome; should even that be rejected, it is given up with an error in the log, and its lease runs out.
+    `stored` is called with each batch that the database has taken.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Acknowledger:
         self._flushing = asyncio.Lock()
         self._congested = False
         self.failing = False
+        self.stored: Callable[[Sequence[Ack]], None] = _nobody_asks
 
     def submit(self, ack: Ack) -> None:
         """Take a result. Never waits and never fails."""
@@ -142,6 +144,7 @@ class Acknowledger:
             self._waiting.popleft()
         self._suspects = max(0, self._suspects - len(batch))
         self._metrics.unacknowledged.set(len(self._waiting))
+        self.stored(batch)
         if len(self._waiting) >= self._batch:
             self._enough.set()
         if superseded:
@@ -192,6 +195,10 @@ class Acknowledger:
                 await event.wait()
         except TimeoutError:
             return
+
+
+def _nobody_asks(_: Sequence[Ack]) -> None:
+    """Stand in for a `stored` that nobody has set."""
 
 
 def _pauses(batch: Iterable[Ack]) -> list[Ack]:

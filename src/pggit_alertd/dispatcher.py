@@ -12,7 +12,7 @@ States of the loop:
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pggit_alertd import logs
@@ -69,6 +69,7 @@ class Dispatcher:
         self._store = store
         self._deliverer = deliverer
         self._acknowledger = acknowledger
+        acknowledger.stored = self._stored
         self._limits = limits
         self._metrics = metrics
         self._beat = beat
@@ -79,6 +80,7 @@ class Dispatcher:
         self._backlog: set[Lane] = set()
         self._wake = asyncio.Event()
         self._gather: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.TimerHandle | None = None
         self._stopping = False
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
         self._backoff = RetrySchedule(base=0.2, cap=5.0)
@@ -241,6 +243,23 @@ class Dispatcher:
 
     def _gathered(self) -> None:
         self._gather = None
+        self._wake.set()
+
+    def _stored(self, acks: Sequence[Ack]) -> None:
+        """Set the alarm for the first of these rows that comes back: the loop may have gone to sleep for longer."""
+        delays = [ack.delay for ack in acks if ack.outcome in {Outcome.RETRY, Outcome.RELEASED}]
+        if not delays:
+            return
+        loop = asyncio.get_running_loop()
+        due = loop.time() + min(delays)
+        if self._alarm is not None:
+            if self._alarm.when() <= due:
+                return
+            self._alarm.cancel()
+        self._alarm = loop.call_at(due, self._alarmed)
+
+    def _alarmed(self) -> None:
+        self._alarm = None
         self._wake.set()
 
     async def _sleep(self, seconds: float) -> None:

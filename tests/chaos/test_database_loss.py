@@ -40,7 +40,7 @@ async def test_results_outlive_an_outage(set_up: Stage, crashable: EmbeddedServe
     """What was sent while the database was away is stored when it is back, and is not sent again."""
     await set_up.slack()
     set_up.http.always(Answer(delay=1.0))
-    daemon = await set_up.run(poll_interval=0.5)
+    daemon = await set_up.run(poll_interval=0.5, database_connect_timeout=1)
     await set_up.storm(20)
     await set_up.arrived(20)
     crashable.halt()
@@ -70,11 +70,11 @@ async def test_another_replica_waits_for_the_results(set_up: Stage, crashable: E
     """Leases that ran out during an outage are left alone until the replica that has the results can store them."""
     await set_up.slack()
     set_up.http.always(Answer(delay=0.5))
-    first = await set_up.run(worker_name="first", http_deadline=2, smtp_deadline=2, lease=5, poll_interval=0.5)
+    first = await set_up.run(worker_name="first", http_deadline=2, smtp_deadline=2, lease=5, poll_interval=0.5, database_connect_timeout=1)
     await set_up.storm(20)
     await set_up.arrived(20)
     crashable.halt()
-    second = await set_up.spawn(worker_name="second", http_deadline=2, smtp_deadline=2, lease=5, poll_interval=0.5)
+    second = await set_up.spawn(worker_name="second", http_deadline=2, smtp_deadline=2, lease=5, poll_interval=0.5, database_connect_timeout=1)
     await first.wait_for_event("ack_failed", count=2)
     crashable.resume()
     await set_up.reconnect()
@@ -90,7 +90,7 @@ async def test_another_replica_waits_for_the_results(set_up: Stage, crashable: E
 async def test_stopping_without_the_database(set_up: Stage, crashable: EmbeddedServer) -> None:
     """SIGTERM while the database is away ends the daemon within its grace; it says how many results it leaves."""
     await set_up.slack()
-    daemon = await set_up.run(shutdown_grace=2)
+    daemon = await set_up.run(shutdown_grace=2, database_connect_timeout=1)
     set_up.http.always(Answer(delay=0.5))
     await set_up.storm(3)
     await set_up.arrived(3)

@@ -80,7 +80,7 @@ async def test_the_password_is_wrong(set_up: Stage) -> None:
             "INSERT INTO pggit.alertd_migration (kind, name, checksum, release) "
             "SELECT kind, '9999_future.sql', checksum, '99.0.0' FROM pggit.alertd_migration WHERE name LIKE '%0003%'",
             "DELETE FROM pggit.alertd_migration WHERE name = '9999_future.sql'",
-            "newer",
+            "Install pggit-alertd 99.0.0 or later",
         ),
     ],
     ids=["missing", "too old", "too new"],

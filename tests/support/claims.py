@@ -62,6 +62,7 @@ def claim(**changes: Any) -> Claim:
         claim_no=1,
         attempt=1,
         lost=0,
+        taken_over=False,
         channel="slack",
         urgency=Urgency.ROUTINE,
         event=Event.TRIGGERED,

@@ -18,7 +18,7 @@ BEGIN
     ),
 
     waiting AS MATERIALIZED (
-        SELECT q.queue_id, setting.enabled
+        SELECT q.queue_id
         FROM pggit.alert_notification_queue AS q
         INNER JOIN setting ON q.setting_id = setting.setting_id
         WHERE q.status = 'pending' AND q.claimed_by IS NULL AND (q.next_attempt_at = 'infinity') = setting.enabled
@@ -27,9 +27,8 @@ BEGIN
     )
 
     UPDATE pggit.alert_notification_queue AS q
-    SET next_attempt_at = CASE WHEN waiting.enabled THEN now() ELSE 'infinity' END
-    FROM waiting
-    WHERE q.queue_id = waiting.queue_id;
+    SET next_attempt_at = CASE WHEN q.next_attempt_at = 'infinity' THEN now() ELSE 'infinity' END
+    WHERE q.queue_id = ANY (ARRAY(SELECT waiting.queue_id FROM waiting));
     GET DIAGNOSTICS v_moved = ROW_COUNT;
     RETURN v_moved;
 END

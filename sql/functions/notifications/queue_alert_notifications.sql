@@ -13,6 +13,7 @@ CREATE OR REPLACE FUNCTION pggit.queue_alert_notifications(
 RETURNS TABLE (queued integer, refused integer, unfinished bigint [])
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_due bigint[];

@@ -11,6 +11,7 @@ CREATE OR REPLACE FUNCTION pggit.route_alerts(
 RETURNS TABLE (alerts_routed integer, notifications_queued integer, notifications_refused integer)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_alert_ids bigint[];
