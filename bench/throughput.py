@@ -1,4 +1,4 @@
-"""20,000 queued Slack notifications delivered by one worker with 50 in flight, beside a bare loop posting the same bytes.
+"""20,000 queued Slack notifications delivered by one worker, 50 in flight, beside a bare loop posting the same bytes.
 
     .venv/bin/python bench/throughput.py [--messages 20000] [--in-flight 50] [--rounds 3]
 
@@ -17,6 +17,7 @@ import httpx
 import psycopg
 import uvloop
 from httpx_aiohttp import AiohttpTransport
+
 from _rig import Rig
 
 QUEUE = """
@@ -50,7 +51,9 @@ def worker(rig: Rig, messages: int, in_flight: int) -> float:
                 "SELECT EXISTS (SELECT FROM pggit.alert_notification_queue WHERE status = 'pending')"
             ).fetchone() == (True,):
                 time.sleep(0.05)
-        logged = connection.execute("SELECT count(*) FROM pggit.alert_notification_log WHERE status = 'sent'").fetchone()
+        logged = connection.execute(
+            "SELECT count(*) FROM pggit.alert_notification_log WHERE status = 'sent'"
+        ).fetchone()
         assert logged == (messages,), logged
     return messages / (last - first)
 
@@ -66,10 +69,9 @@ async def bare(rig: Rig, messages: int, in_flight: int, body: bytes) -> float:
             assert reply.status_code == httpx.codes.OK
 
     limits = httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight)
-    async with httpx.AsyncClient(transport=AiohttpTransport(limits=limits)) as client:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(in_flight):
-                group.create_task(slot(client))
+    async with httpx.AsyncClient(transport=AiohttpTransport(limits=limits)) as client, asyncio.TaskGroup() as group:
+        for _ in range(in_flight):
+            group.create_task(slot(client))
     return messages / (rig.arrival(before + messages) - rig.arrival(before + 1))
 
 

@@ -66,8 +66,8 @@ SELECT
     c.urgency,
     c.event,
     CASE
-        WHEN c.alert ? 'alert_id' OR c.alert_id IS NULL THEN c.alert
-        ELSE c.alert || jsonb_build_object('alert_id', c.alert_id)
+        WHEN c.alert ? 'alert_id' OR c.alert_id IS NULL THEN c.alert::text
+        ELSE (c.alert || jsonb_build_object('alert_id', c.alert_id))::text
     END AS alert,
     c.message,
     c.occurred_at,

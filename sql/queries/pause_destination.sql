@@ -1,6 +1,6 @@
 -- Pause a destination for every replica, and move what waits for it to the end of the pause. Twenty deliveries in
--- flight are told the same within a moment: a pause that would end at most a second (or a tenth) later changes nothing,
--- or a backlog of 100,000 rows would be moved twenty times.
+-- flight are told the same within a moment: a pause that would end at most two seconds (or a tenth) later changes
+-- nothing, or a backlog of 100,000 rows would be moved twenty times.
 -- Parameters: destination_key text, channel text, recipient text, seconds double precision
 -- Index: alert_notification_queue_destination; rows somebody has locked are left to their holder, who checks the pause.
 WITH pause AS (
@@ -12,7 +12,7 @@ WITH pause AS (
     ON CONFLICT (destination_key) DO UPDATE
         SET paused_until = CASE
             WHEN
-                d.paused_until > excluded.paused_until - least('1 s', (excluded.paused_until - now()) / 10)
+                d.paused_until > excluded.paused_until - least('2 s', (excluded.paused_until - now()) / 10)
                 THEN d.paused_until
             ELSE excluded.paused_until
         END
@@ -28,7 +28,7 @@ waiting AS MATERIALIZED (
     FOR UPDATE OF q SKIP LOCKED
 )
 
--- = ANY (ARRAY (...)) as in claim.sql: a join would read the whole table.
+-- ANY(ARRAY(...)) as in claim.sql: a join would read the whole table.
 UPDATE pggit.alert_notification_queue AS q
 SET next_attempt_at = (SELECT pause.paused_until FROM pause)
-WHERE q.queue_id = ANY (ARRAY(SELECT waiting.queue_id FROM waiting));
+WHERE q.queue_id = ANY(ARRAY(SELECT waiting.queue_id FROM waiting));

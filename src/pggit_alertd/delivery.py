@@ -205,7 +205,10 @@ class Deliverer:
         )
 
     def _parse_config(self, channel: str, config: str | None) -> Any:
-        loaded = json.loads(config) if config is not None else None
+        try:
+            loaded = json.loads(config) if config is not None else None
+        except (ValueError, RecursionError):
+            raise DestinationError("config holds a number or a nesting beyond all measure; mend the setting") from None
         if not isinstance(loaded, dict):
             raise DestinationError("config must be a JSON object; mend the setting")
         return self._channels[channel].parse(loaded)

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
+_BIGINT = 2**63
+
 
 class Severity(StrEnum):
     """How bad an alert is, in pgGit's own words."""
@@ -90,24 +92,40 @@ class Alert:
 
     @classmethod
     def from_snapshot(cls, snapshot: Mapping[str, Any], message: str, occurred_at: datetime) -> "Alert":
-        """Build from the queue row's `alert` JSON; absent keys become None, an unknown severity becomes WARNING."""
+        """Build from the queue row's `alert` JSON, which may have been written by hand.
+
+        What is absent or of another type becomes None, an unknown severity becomes WARNING.
+        """
         severity = str(snapshot.get("severity"))
         return cls(
-            alert_id=snapshot.get("alert_id"),
+            alert_id=_whole(snapshot.get("alert_id")),
             operation_type=str(snapshot.get("operation_type") or "unknown"),
             alert_type=str(snapshot.get("alert_type") or "UNKNOWN"),
             severity=Severity(severity) if severity in Severity.__members__ else Severity.WARNING,
             message=message,
             occurred_at=occurred_at,
-            duration_us=snapshot.get("duration_us"),
-            baseline_p99_us=snapshot.get("baseline_p99_us"),
-            factor=snapshot.get("factor"),
-            operation_name=snapshot.get("operation_name"),
-            branch=snapshot.get("branch"),
-            user_name=snapshot.get("user_name"),
-            metric_id=snapshot.get("metric_id"),
+            duration_us=_whole(snapshot.get("duration_us")),
+            baseline_p99_us=_whole(snapshot.get("baseline_p99_us")),
+            factor=_number(snapshot.get("factor")),
+            operation_name=_text(snapshot.get("operation_name")),
+            branch=_text(snapshot.get("branch")),
+            user_name=_text(snapshot.get("user_name")),
+            metric_id=_whole(snapshot.get("metric_id")),
             escalated=bool(snapshot.get("escalated")),
         )
+
+
+def _whole(value: object) -> int | None:
+    """Return a number that fits PostgreSQL's bigint, or None."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _BIGINT else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and abs(value) < _BIGINT else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Every method is one statement of sql/queries in autocommit. What an ack may chan
 (queue_id, claim_no, worker); docs/design/lease.md goes through the failure cases.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -140,9 +141,7 @@ class Store:
         return int((await self._database.fetch("outbox_depth"))[0][0])
 
 
-def _claim(
-    row: TupleRow, started: float, trusted_until: Mapping[tuple[str, int], float], installation: str
-) -> Claim:
+def _claim(row: TupleRow, started: float, trusted_until: Mapping[tuple[str, int], float], installation: str) -> Claim:
     """Build a claim from a row of claim.sql, column by column."""
     (
         queue_id,
@@ -178,7 +177,7 @@ def _claim(
         channel=channel,
         urgency=Urgency(urgency),
         event=Event(event),
-        alert=Alert.from_snapshot(snapshot, message, occurred_at),
+        alert=Alert.from_snapshot(_snapshot(snapshot), message, occurred_at),
         setting_id=setting_id,
         setting_found=setting_found,
         setting_enabled=setting_enabled,
@@ -195,6 +194,19 @@ def _claim(
         trusted_until=trusted_until[channel, urgency],
         installation=installation,
     )
+
+
+def _snapshot(text: str) -> dict[str, Any]:
+    """Return the alert of a row, empty if it can't be read.
+
+    PostgreSQL stores JSON that Python refuses, numbers of 5,000 digits or arrays 3,000 deep. Such a row, made by hand,
+    still has its message, and must not take down the daemon and the rows claimed with it.
+    """
+    try:
+        loaded = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
 
 
 def _storable(text: str) -> str:

@@ -70,3 +70,20 @@ async def test_a_frozen_worker_does_not_send_on_a_lost_lease(set_up: Stage) -> N
     assert set_up.http.received - claims <= 1
     assert received <= 300
     assert Counter((await set_up.logged("sent")).values()) == {1: 300}
+
+
+async def test_a_pause_binds_every_replica(set_up: Stage) -> None:
+    """A 429 told to one replica keeps the others from the destination too, until its time; then all is delivered."""
+    await set_up.slack()
+    set_up.http.script(Answer(429, "rate_limited", {"Retry-After": "2"}))
+    replicas = [await set_up.spawn(worker_name=f"replica-{number}", poll_interval=0.5) for number in range(2)]
+    for replica in replicas:
+        await replica.ready()
+    await set_up.storm(1, operation="first")
+    await set_up.until("SELECT count(*) FROM pggit.alert_destination WHERE paused_until > now()", 1)
+    await set_up.storm(100)
+    await set_up.settled(101)
+    refused, *later = [request.arrived for request in set_up.http.requests]
+    assert min(later) - refused >= 2
+    assert set_up.http.received == 102
+    assert set(await set_up.alerts.queue("status, attempt")) == {("sent", 1)}

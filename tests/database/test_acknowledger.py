@@ -92,8 +92,8 @@ async def test_an_ack_that_can_not_be_stored_holds_up_no_other(alerts: Alerts, w
     """Among 40 acks two are poison: the rest are stored, and these without what made them so, in a moment."""
     claims = await worker.claims(alerts, 40)
     for number, claim in enumerate(claims):
-        poison = {"code": 2**40} if number in {position, (position + 5) % 40} else {}
-        worker.acknowledger.submit(ack(claim, **poison))
+        poison = number in {position, (position + 5) % 40}
+        worker.acknowledger.submit(ack(claim, code=2**40 if poison else 200))
     async with asyncio.timeout(20):
         assert await worker.acknowledger.drain(15.0)
     assert await alerts.value("SELECT count(*) FROM pggit.alert_notification_queue WHERE status = 'sent'") == 40

@@ -1,4 +1,4 @@
-"""Three earlier alerts of one operation and type within an hour make an alert CRITICAL: the bounds, the races, the cost."""
+"""Three earlier alerts of one operation and type within an hour make one CRITICAL: the bounds, the races, the cost."""
 
 import asyncio
 from typing import Any
@@ -25,7 +25,8 @@ async def at(alerts: Alerts, *times: str, operation: str = "commit", alert_type:
     ids = [
         await alerts.value(
             "INSERT INTO pggit.performance_alerts (metric_id, operation_type, alert_type, severity,"
-            " actual_duration_microseconds, created_at) VALUES (%s, %s, %s, 'WARNING', 5, %s::timestamp) RETURNING alert_id",
+            " actual_duration_microseconds, created_at) VALUES (%s, %s, %s, 'WARNING', 5, %s::timestamp)"
+            " RETURNING alert_id",
             metric,
             operation,
             alert_type,
@@ -56,7 +57,7 @@ async def severity(alerts: Alerts, alert: int) -> str:
     ids=["none", "two", "three", "exactly an hour", "a microsecond more", "ties", "a later one", "three at the bound"],
 )
 async def test_three_earlier_alerts_within_an_hour_escalate(alerts: Alerts, earlier: list[str], expected: str) -> None:
-    """The bound of an hour counts, a later alert doesn't, and of alerts with one time those with smaller ids are earlier."""
+    """The bound of an hour counts, a later alert doesn't, and of alerts with one time smaller ids are earlier."""
     if earlier:
         await at(alerts, *(f"2026-03-10 {time}" for time in earlier))
     alert = await at(alerts, NOON)
@@ -105,9 +106,10 @@ async def test_threshold_and_window_can_be_given(alerts: Alerts) -> None:
         (2, "3 h", "CRITICAL"),
     ):
         assert await alerts.value(check, alert, threshold, window) == expected
-    for threshold, window in ((0, "1 h"), (None, "1 h"), (1, None), (1, "-1 s")):
+    refused: list[tuple[int | None, str | None]] = [(0, "1 h"), (None, "1 h"), (1, None), (1, "-1 s")]
+    for odd_threshold, odd_window in refused:
         with pytest.raises(Exception, match="threshold of at least 1"):
-            await alerts.value(check, alert, threshold, window)
+            await alerts.value(check, alert, odd_threshold, odd_window)
     due = "SELECT pggit.alert_escalation_due(%s, 'commit', 'ANOMALY', %s::timestamp, %s)"
     assert await alerts.value(due, None, None, None) is not True
     assert await alerts.value(due, alert, NOON, 0) is False
@@ -131,7 +133,7 @@ async def test_what_is_critical_or_info_or_null_gets_a_defined_answer(alerts: Al
 
 
 async def test_two_checks_at_once_escalate_once(alerts: Alerts, database: str) -> None:
-    """The second waits for the first, finds the alert CRITICAL, and both answer so; it is routed once more, not twice."""
+    """The second waits for the first, finds the alert CRITICAL, and both say so; it is routed once more, not twice."""
     await alerts.setting("slack", severity="WARNING")
     critical = await alerts.setting("email", severity="CRITICAL")
     alert = await alerts.alert()
@@ -154,7 +156,7 @@ async def test_two_checks_at_once_escalate_once(alerts: Alerts, database: str) -
 
 
 async def test_an_escalation_while_the_router_holds_the_alert_is_not_lost(alerts: Alerts, database: str) -> None:
-    """A check that meets a router which has just read the old severity leaves the alert in the outbox for another round."""
+    """A check that meets a router which has just read the old severity leaves the alert for another round."""
     await alerts.setting("slack", severity="WARNING")
     critical = await alerts.setting("email", severity="CRITICAL")
     await alerts.alert(ago="10 minutes")
@@ -192,7 +194,7 @@ async def test_an_escalated_alert_is_heard_of_once_per_setting(alerts: Alerts) -
 
 
 async def test_a_storm_costs_the_same_for_each_alert(alerts: Alerts) -> None:
-    """Of 20,000 alerts of one operation the last batch touches no more blocks than an early one, within a factor of two."""
+    """Of 20,000 alerts of one operation the last batch touches as many blocks as an early one, give or take half."""
     await alerts.setting()
     await alerts.alert(count=20_000)
     await alerts.rows("ANALYZE pggit.performance_alerts")

@@ -1,61 +1,47 @@
-"""The pool: errors that say what to do, and poolers in between."""
+"""The daemon's pool on a real server: what a statement that can't go on, or a server that went, becomes."""
 
-import asyncio
-
-import psycopg
 import pytest
 
 from pggit_alertd.database.pool import Database
-from pggit_alertd.errors import DatabaseRefused, DatabaseUnavailable
-from pggit_alertd.model import Urgency
-from pggit_alertd.store import Lane
+from pggit_alertd.errors import DatabaseUnavailable
+from support.alerts import Alerts
 
 
-async def test_work_goes_through_pgbouncer_in_transaction_mode(pgbouncer: str) -> None:
-    """Many statements on many connections meet no prepared statement of another server process."""
-    pool = Database(pgbouncer, size=4)
+async def test_a_statement_that_waits_for_a_lock_ends_in_time(database: str) -> None:
+    """A lock held by somebody else becomes an error that says where to look, and the connection goes on working."""
+    holder = await Alerts.connect(database)
+    pool = Database(database, size=1, patience=0.5)
     await pool.open()
-    lanes = {"channels": [Lane("slack", Urgency.PAGE).channel], "urgencies": [0]}
-
-    async def work() -> None:
-        for _ in range(20):
-            assert await pool.fetch("next_due", lanes) == []
-
     try:
-        await asyncio.gather(*(work() for _ in range(8)))
+        await holder.rows("BEGIN")
+        await holder.rows("LOCK TABLE pggit.alert_notification_queue IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(DatabaseUnavailable, match=r"within 0\.5 s.*pg_stat_activity"):
+            await pool.fetch("queue_depth")
+        assert "pg_stat_activity" in pool.trouble
+        assert await pool.fetch("outbox_depth") == [(0,)]
+        assert not pool.trouble
+        await holder.rows("COMMIT")
+        assert await pool.fetch("queue_depth") == []
     finally:
         await pool.close()
+        await holder.close()
 
 
-async def test_statements_are_prepared_on_a_direct_connection(database: str) -> None:
-    """Without a pooler the claim path saves its planning time."""
+async def test_a_connection_that_was_ended_is_replaced(database: str) -> None:
+    """An error that says what happened for the statement that was hit, and a working connection for the next."""
+    operator = await Alerts.connect(database)
     pool = Database(database, size=1)
     await pool.open()
     try:
-        async with pool.connection() as connection:
-            assert connection.prepare_threshold is not None
+        await pool.fetch("queue_depth")
+        await operator.rows(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'pggit-alertd'"
+        )
+        with pytest.raises(DatabaseUnavailable, match="57P01|can't be reached"):
+            await pool.fetch("queue_depth")
+        assert pool.trouble
+        assert await pool.fetch("queue_depth") == []
+        assert not pool.trouble
     finally:
         await pool.close()
-
-
-async def test_a_missing_database_is_named_by_the_pool(database: str) -> None:
-    """The pool itself only knows that it waited; the error still says what is wrong and what to do."""
-    missing = psycopg.conninfo.make_conninfo(database, dbname="nowhere")
-    pool = Database(missing, size=1, connect_timeout=1)
-    await pool.open()
-    try:
-        with pytest.raises(DatabaseRefused, match="nowhere"):
-            await pool.fetch("outbox_depth")
-    finally:
-        await pool.close()
-
-
-async def test_an_unreachable_server_is_transient(tmp_path: object) -> None:
-    """A server that isn't there is worth waiting for."""
-    pool = Database(f"host={tmp_path} dbname=x", size=1, connect_timeout=1)
-    await pool.open()
-    try:
-        with pytest.raises(DatabaseUnavailable, match="can't be reached"):
-            await pool.fetch("outbox_depth")
-    finally:
-        await pool.close()
+        await operator.close()

@@ -75,7 +75,7 @@ async def test_a_metric_beyond_its_baseline_is_queued_without_any_further_call(a
 
 
 async def test_writers_need_no_grant_of_ours(alerts: Alerts, database: str) -> None:
-    """A role with nothing but rights on weeks 1 and 2 records metrics and raises alerts, and sees none of our tables."""
+    """A role with rights on weeks 1 and 2 only records metrics and raises alerts, and sees none of our tables."""
     role = sql.Identifier(f"app_of_{conninfo_to_dict(database)['dbname']}")
     await alerts.connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
     await alerts.connection.execute(sql.SQL("GRANT USAGE ON SCHEMA pggit TO {}").format(role))

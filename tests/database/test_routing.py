@@ -48,7 +48,7 @@ async def test_the_row_is_a_whole_notification(alerts: Alerts) -> None:
     await alerts.route()
     await alerts.rows("DELETE FROM pggit.performance_metrics")
     slack, email = await alerts.queue(
-        "alert_id, channel, message, urgency, alert, metadata, group_key, give_up_at - now() > interval '23 h', retry_count"
+        "alert_id, channel, message, urgency, alert, metadata, group_key, give_up_at > now() + '23 h', retry_count"
     )
     assert slack[:4] == (alert, "slack", "ALERT: commit exceeded baseline by 5.0x (250ms vs baseline 50ms)", 0)
     assert slack[4] == {
@@ -213,8 +213,8 @@ async def test_alerts_from_anywhere_in_time_are_routed(alerts: Alerts) -> None:
     for at in ("4714-11-24 00:00 BC", "-infinity", "infinity", "294276-12-31", "0001-01-01", "2999-01-01"):
         for kind in ("ANOMALY", "THRESHOLD_EXCEEDED"):
             await alerts.rows(
-                "INSERT INTO pggit.performance_alerts (metric_id, operation_type, alert_type, actual_duration_microseconds,"
-                " created_at) VALUES (%s, 'commit', %s, -5, %s)",
+                "INSERT INTO pggit.performance_alerts (metric_id, operation_type, alert_type,"
+                " actual_duration_microseconds, created_at) VALUES (%s, 'commit', %s, -5, %s)",
                 metric,
                 kind,
                 at,
@@ -260,7 +260,7 @@ async def test_hostile_names_are_carried_as_they_are_and_long_ones_are_cut(alert
 
 
 async def test_nothing_secret_leaves_the_config(alerts: Alerts) -> None:
-    """No address, webhook or key stands in any text of any table but the settings' config, whatever field it was put in."""
+    """No address, webhook or key stands in any table but under the settings' config, whatever field it was put in."""
     await alerts.setting(
         "slack", {"webhook": "https://hooks.slack.com/services/TCANARY/BCANARY/wcanary", "channel": "#ops"}
     )
@@ -285,7 +285,7 @@ async def test_nothing_secret_leaves_the_config(alerts: Alerts) -> None:
 
 
 async def test_a_setting_disabled_or_deleted_while_rows_wait_parks_or_frees_them(alerts: Alerts) -> None:
-    """Disabled: parked; enabled again: due at once; deleted, even while disabled: due, to fail by name; others: as they were."""
+    """Disabled: parked; enabled again: due at once; deleted, even while disabled: due, to fail by name."""
     kept, toggled, dropped = await alerts.setting(), await alerts.setting(), await alerts.setting()
     await alerts.alert()
     await alerts.route()

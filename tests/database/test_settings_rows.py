@@ -210,9 +210,7 @@ async def test_settings_with_one_endpoint_share_one_destination(alerts: Alerts) 
     """The key follows the endpoint, not the row; and an UPDATE of config moves the setting to its new destination."""
     one, two = await alerts.setting(), await alerts.setting(config={"webhook_url": WEBHOOK})
     other = await alerts.setting(config={"webhook": WEBHOOK + "y"})
-    keys = dict(
-        await alerts.rows("SELECT setting_id, destination_key FROM pggit.alert_notification_settings")  # type: ignore[arg-type]
-    )
+    keys = dict(await alerts.rows("SELECT setting_id, destination_key FROM pggit.alert_notification_settings"))
     assert keys[one] == keys[two] != keys[other]
     await alerts.rows(
         "UPDATE pggit.alert_notification_settings SET config = %s::jsonb WHERE setting_id = %s",

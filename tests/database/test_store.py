@@ -79,7 +79,8 @@ async def test_lanes_are_apart_and_take_what_they_have_room_for(alerts: Alerts, 
     )
     taken = [claim.queue_id for claim in claims if claim.channel == "slack" and claim.urgency is Urgency.ROUTINE]
     assert taken == await alerts.column(
-        "SELECT queue_id FROM pggit.alert_notification_queue WHERE channel = 'slack' AND urgency = 1 ORDER BY queue_id LIMIT 2"
+        "SELECT queue_id FROM pggit.alert_notification_queue WHERE channel = 'slack' AND urgency = 1"
+        " ORDER BY queue_id LIMIT 2"
     )
     assert len(await mine.claim(rooms(100, channels=("slack",)), take_expired=True)) == 12 - 4
 
@@ -112,7 +113,7 @@ async def test_two_workers_never_hold_one_row(alerts: Alerts, pool: Database) ->
 async def test_an_ack_changes_its_row_and_writes_one_log_row(
     alerts: Alerts, pool: Database, outcome: Outcome, row: tuple[Any, ...], logged: tuple[Any, ...]
 ) -> None:
-    """Every outcome leaves the row as it must be and one line in the log; only a receiver's word reaches the destination."""
+    """Every outcome leaves its row right and one line in the log; only a receiver's word reaches the destination."""
     await alerts.setting()
     alert = await alerts.alert()
     await alerts.route()
@@ -139,7 +140,7 @@ async def test_an_ack_changes_its_row_and_writes_one_log_row(
 
 
 async def test_a_late_ack_changes_nothing_and_is_logged_superseded(alerts: Alerts, pool: Database) -> None:
-    """Once another worker has claimed the row, the first one's ack only leaves a log row, once; the second one's counts."""
+    """Once another worker has claimed the row, the first one's ack leaves one log row; the second one's counts."""
     await alerts.setting()
     await alerts.alert()
     await alerts.route()
@@ -423,7 +424,7 @@ async def test_a_worker_leaves_its_signs_of_life(alerts: Alerts, pool: Database)
 
 
 async def test_a_row_queued_by_hand_is_delivered_under_its_alerts_name(alerts: Alerts, pool: Database) -> None:
-    """A bare INSERT into the queue is claimed; its alert id is known, so the receiver folds it with the alert's others."""
+    """A bare INSERT into the queue is claimed, and its alert id reaches the receiver."""
     setting = await alerts.setting()
     await alerts.rows(
         "INSERT INTO pggit.alert_notification_queue (alert_id, channel, recipient, message, setting_id)"
@@ -441,7 +442,7 @@ async def test_a_row_queued_by_hand_is_delivered_under_its_alerts_name(alerts: A
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
 async def test_databases_in_other_encodings_work(server: Any, encoding: str) -> None:
-    """Where the database can't hold what a receiver said, the ack is rejected as data; all else is delivered as usual."""
+    """Where the database can't hold what a receiver said, the ack is rejected as data; all else goes as usual."""
     from pggit_alertd.database import migrate
 
     with psycopg.connect(server.server.dsn(), autocommit=True) as admin:

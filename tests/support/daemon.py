@@ -190,8 +190,8 @@ class Stage:
     _running: contextlib.AsyncExitStack
     daemons: list[Daemon] = field(default_factory=list)
 
-    def environment(self, **settings: object) -> dict[str, str]:
-        """Return what the daemon is started with; `settings` are by their names in lower case, None leaves one out."""
+    def environment(self, settings: Mapping[str, object]) -> dict[str, str]:
+        """Return what the daemon is started with; names are in lower case, None leaves one out."""
         chosen = {
             "database_url": as_url(self.dsn),
             "http_port": 0,
@@ -206,9 +206,13 @@ class Stage:
         }
         return {f"PGGIT_ALERTD_{name.upper()}": str(value) for name, value in chosen.items() if value is not None}
 
-    async def spawn(self, **settings: object) -> Daemon:
-        """Start a daemon that the stage kills at the end, without waiting for it."""
-        daemon = await self._running.enter_async_context(await Daemon.start(self.environment(**settings)))
+    async def spawn(self, *, inherited: Mapping[str, str] | None = None, **settings: object) -> Daemon:
+        """Start a daemon that the stage kills at the end, without waiting for it.
+
+        `settings` are by their names in lower case; `inherited` are variables with other names.
+        """
+        environment = {**self.environment(settings), **(inherited or {})}
+        daemon = await self._running.enter_async_context(await Daemon.start(environment))
         self.daemons.append(daemon)
         return daemon
 

@@ -191,7 +191,7 @@ async def test_a_transient_failure_is_tried_again_later() -> None:
 
 
 async def test_retry_after_pauses_the_destination_here_and_for_all() -> None:
-    """The receiver's wish is exact, costs no attempt, and the next claim for the endpoint isn't sent until it is over."""
+    """The receiver's wish is exact, costs no attempt, and nothing else goes to the endpoint until it is over."""
     bench = Bench(Transient(Reason.RATE_LIMITED, "slow down", code=429, retry_after=30.0))
     ack = await bench.deliver()
     assert (ack.outcome, ack.delay, ack.pause, ack.charged) == (Outcome.RETRY, 30.0, 30.0, False)

@@ -1,9 +1,9 @@
 """Hears NOTIFY on a connection of its own, and knows when it has gone deaf.
 
 The connection's socket sits in the event loop, so silence costs nothing. LISTEN can go deaf without any error:
-behind a pooler in transaction mode, or when a firewall drops an idle connection. So a probe makes the round trip, a NOTIFY sent
-over the pool that must arrive here, and until one has arrived the mode is "polling": the loops then look for
-work more often. On every (re)connection the loops look at once, for notifications are not kept for absent listeners.
+behind a pooler in transaction mode, or when a firewall drops an idle connection. So a probe makes the round trip: a
+NOTIFY sent over the pool that must arrive here. Until one has arrived the mode is "polling", and the loops look for
+work more often. On every (re)connection they look at once, for notifications are not kept for absent listeners.
 
     connecting ──LISTEN──► polling ──probe heard──► listening ──probe lost──► connecting
          ▲  └── fails: capped, jittered back-off          └──── connection lost ──┐

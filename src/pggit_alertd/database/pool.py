@@ -6,6 +6,7 @@ statements are switched off when one is found in between.
 """
 
 import logging
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,6 +25,9 @@ Connection = AsyncConnection[TupleRow]
 
 KEEPALIVE = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 TCP_USER_TIMEOUT_MS = 20_000
+# A loop whose statement waits for a lock must still come round: a daemon that looks dead is killed, and what it knows of
+# messages it has sent dies with it.
+PATIENCE_SECONDS = 30.0
 
 # The pool reports each failed attempt to connect; the loops that wait for the database say it once, with the reason.
 logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
@@ -62,13 +66,20 @@ async def _configure(connection: Connection) -> None:
 class Database:
     """A small pool of autocommit connections for the daemon's loops.
 
-    `fetch` and `execute` run named statements from sql/queries. All errors leave as DatabaseError. `trouble` is what the
-    last use met, or nothing if it went well: an answer for those who can't wait until the next attempt has failed.
+    `fetch` and `execute` run named statements from sql/queries. All errors leave as DatabaseError. `trouble` is what
+    the last use met, or nothing if it went well: an answer for those who can't wait until the next attempt has failed.
     """
 
     def __init__(
-        self, url: str, *, size: int = 4, connect_timeout: float = 5.0, application: str = "pggit-alertd"
+        self,
+        url: str,
+        *,
+        size: int = 4,
+        connect_timeout: float = 5.0,
+        application: str = "pggit-alertd",
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
+        self._patience = patience
         self.conninfo = session(url, application=application, connect_timeout=connect_timeout)
         self._timeout = connect_timeout
         self.trouble = ""
@@ -121,15 +132,28 @@ class Database:
 
     async def fetch(self, name: str, parameters: Mapping[str, Any] | None = None) -> Sequence[TupleRow]:
         """Run the named statement and return its rows as tuples."""
-        async with self.connection() as connection:
+        async with self._in_time(), self.connection() as connection:
             cursor = await connection.execute(queries.load(name).encode(), parameters or {})
             return await cursor.fetchall()
 
     async def execute(self, name: str, parameters: Mapping[str, Any] | None = None) -> int:
         """Run the named statement and return how many rows it touched."""
-        async with self.connection() as connection:
+        async with self._in_time(), self.connection() as connection:
             cursor = await connection.execute(queries.load(name).encode(), parameters or {})
             return cursor.rowcount
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        """Cancel a statement that waits too long, for a lock or for a network that swallows packets."""
+        try:
+            async with asyncio.timeout(self._patience):
+                yield
+        except TimeoutError:
+            self.trouble = (
+                f"PostgreSQL did not answer within {self._patience:g} s. Look in pg_stat_activity for a session that "
+                "holds a lock on pggit's tables, and at the network; it is tried again."
+            )
+            raise DatabaseUnavailable(self.trouble) from None
 
     async def _explain(self) -> None:
         """Find out why the pool has no connection to lend: the pool itself only knows that it waited."""
