@@ -1,4 +1,4 @@
--- Apply a batch of results: each changes its row only if its fence (queue_id, claim_no, worker) still matches.
+-- Apply a batch of results: each changes its row only if its fence (queue_id, claim_no, worker, claimed_at) matches.
 -- Parameters: one array per field, all of one length, in the order of the unnest below; worker text
 -- Index: alert_notification_queue_pkey, one look-up per result; whatever else the log needs comes with the result.
 WITH result AS MATERIALIZED (
@@ -7,14 +7,17 @@ WITH result AS MATERIALIZED (
         :'queue_ids'::bigint [], :'claim_nos'::integer [], :'outcomes'::text [], :'reasons'::text [],
         :'details'::text [], :'codes'::integer [], :'delays'::double precision [], :'charges'::boolean [],
         :'settled'::text [], :'delivery_ms'::integer [], :'dwell_ms'::bigint [], :'ambiguous'::boolean [],
-        :'finished_at'::timestamptz [], :'alert_ids'::bigint [], :'setting_ids'::integer [], :'events'::text [],
-        :'attempts'::integer [], :'channels'::text [], :'destination_keys'::text [], :'recipients'::text []
+        :'finished_at'::timestamptz [], :'claimed_at'::timestamptz [], :'alert_ids'::bigint [],
+        :'setting_ids'::integer [], :'events'::text [], :'attempts'::integer [], :'channels'::text [],
+        :'destination_keys'::text [], :'recipients'::text []
     ) WITH ORDINALITY AS r (
         queue_id, claim_no, outcome, reason, detail, code, delay, charged, settled, delivery_ms, dwell_ms, ambiguous,
-        finished_at, alert_id, setting_id, event, attempt, channel, destination_key, recipient, number
+        finished_at, claimed_at, alert_id, setting_id, event, attempt, channel, destination_key, recipient, number
     )
 ),
 
+-- claimed_at, because routing and claims commit asynchronously: a crash of the server can undo both, and the same ids
+-- and numbers are then given out again, perhaps to another alert. Time is not.
 -- Two workers' rows are never the same ones, and a claim never waits, so the order of these locks doesn't matter.
 changed AS (
     UPDATE pggit.alert_notification_queue AS q
@@ -33,6 +36,7 @@ changed AS (
     WHERE q.queue_id = r.queue_id
         AND q.claim_no = r.claim_no
         AND q.claimed_by = :'worker'::text
+        AND q.claimed_at = r.claimed_at
         AND q.status = 'pending'
     RETURNING r.number
 ),

@@ -40,6 +40,8 @@ from pggit_alertd.web import serve as serve_web
 BEAT_SECONDS = 30.0
 FLUSH_SECONDS = 5.0
 LOOP_LIMIT = 90.0
+# Its rounds are up to 60 s apart, and one that hangs is given up after 30 s.
+SCHEDULER_LIMIT = 150.0
 READY_SECONDS = 0.05
 _log = logs.get("daemon")
 
@@ -117,7 +119,7 @@ class Daemon:
             jobs=jobs.registry(settings),
             worker=settings.worker_name,
             metrics=self._metrics,
-            beat=self._liveness.loop("scheduler", LOOP_LIMIT),
+            beat=self._liveness.loop("scheduler", SCHEDULER_LIMIT),
             clock=self._clock,
         )
         self._health = Health(

@@ -136,6 +136,11 @@ class Dispatcher:
         while not self._stopping:
             self._beat.tick()
             self._wake.clear()
+            if self._acknowledger.failing:
+                # The database is away, so nothing can be claimed, and nothing may be taken from others afterwards.
+                self.leave_expired()
+                await self._sleep(GATHER_SECONDS * 10)
+                continue
             try:
                 seconds = await self._claim(deliveries)
             except DatabaseError as error:
@@ -153,7 +158,7 @@ class Dispatcher:
 
     async def _claim(self, deliveries: asyncio.TaskGroup) -> float:
         """Claim what fits, start delivering it, and return how long nothing more can be due."""
-        if self._acknowledger.failing or self._acknowledger.congested:
+        if self._acknowledger.congested:
             return GATHER_SECONDS * 10
         lanes = self._slots.lanes()
         rooms = [

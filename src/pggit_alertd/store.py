@@ -1,7 +1,7 @@
 """The only writer of outbox, queue and log: route, claim, acknowledge, pause.
 
 Every method is one statement of sql/queries in autocommit. What an ack may change is decided in SQL by the fence
-(queue_id, claim_no, worker); docs/design/lease.md goes through the failure cases.
+(queue_id, claim_no, worker, claimed_at); docs/design/lease.md goes through the failure cases.
 """
 
 import json
@@ -230,6 +230,7 @@ def _columns(acks: Sequence[Ack]) -> dict[str, list[Any]]:
         "dwell_ms": [a.dwell_ms for a in acks],
         "ambiguous": [a.ambiguous for a in acks],
         "finished_at": [a.finished_at for a in acks],
+        "claimed_at": [a.claim.claimed_at for a in acks],
         "alert_ids": [a.claim.alert.alert_id for a in acks],
         "setting_ids": [a.claim.setting_id for a in acks],
         "events": [a.claim.event.value for a in acks],

@@ -12,7 +12,13 @@ from pggit_alertd.database import migrate
 from pggit_alertd.database.embedded import EmbeddedServer
 from support.daemon import Stage, stage
 
-OPTIONS = {"max_connections": "60", "autovacuum_naptime": "1h", "fsync": "off", "wal_level": "minimal", "max_wal_senders": "0"}
+OPTIONS = {
+    "max_connections": "60",
+    "autovacuum_naptime": "1h",
+    "fsync": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+}
 """Without fsync a crash of PostgreSQL loses nothing, only one of the machine would; commits are synchronous."""
 
 _numbers = itertools.count(1)
@@ -33,7 +39,9 @@ async def set_up(crashable: EmbeddedServer) -> AsyncIterator[Stage]:
     """Yield a stage on a fresh database of the server that may be crashed."""
     name = f"chaos_{next(_numbers)}"
     with psycopg.connect(crashable.dsn(), autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE origin STRATEGY file_copy").format(sql.Identifier(name)))
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE origin STRATEGY file_copy").format(sql.Identifier(name))
+        )
     async with stage(crashable.dsn(name)) as found:
         yield found
     if crashable._process is None:

@@ -1,12 +1,11 @@
-"""SIGTERM: deliveries in flight end or are handed back, every result is stored, nothing stays leased, exit 0 in time."""
+"""SIGTERM: what is in flight ends or is handed back, results are stored, nothing stays leased, exit 0 in time."""
 
-import asyncio
 import random
 import signal
 import time
 from collections import Counter
 
-from pggit_alertd.demo.sinks import Answer, HttpSink
+from pggit_alertd.demo.sinks import Answer
 from support.daemon import Stage
 
 STOPS = 4
@@ -66,19 +65,19 @@ async def test_the_second_signal_ends_it_at_once(set_up: Stage) -> None:
 
 async def test_stopping_under_load_leaves_nothing_leased(set_up: Stage) -> None:
     """Whatever moment of claiming and sending SIGTERM hits: no row stays leased, none is sent twice, none is lost."""
-    chance = random.Random(3)
+    chance = random.Random(3)  # noqa: S311 - repeatable, nothing secret
     await set_up.slack()
     await set_up.pagerduty()
-    await set_up.storm(1500)
+    await set_up.storm(600)
     for _ in range(STOPS):
         daemon = await set_up.spawn()
-        await set_up.arrived(set_up.http.received + chance.randint(1, 400))
+        await set_up.arrived(set_up.http.received + chance.randint(1, 200))
         assert await daemon.stop() == 0
         assert await set_up.claims() == set()
     await set_up.run()
-    await set_up.settled(3000)
+    await set_up.settled(1200)
     assert set(set_up.requests().values()) == {1}
-    assert sum(set_up.requests().values()) == 3000
+    assert sum(set_up.requests().values()) == 1200
 
 
 async def test_stopping_before_it_has_begun(set_up: Stage) -> None:

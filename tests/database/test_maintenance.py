@@ -123,7 +123,7 @@ async def test_retention_keeps_held_baselines_and_open_runs(connection: Connecti
     """History goes, candidates that wait for a human stay; runs go, one that is still open stays; silent workers go."""
     await connection.execute("""
         INSERT INTO pggit.performance_baseline_history
-            (operation_type, status, calculated_at, decided_by, decided_at, error)
+            (operation_type, status, calculated_at, decided_by, decided_at, error_message)
         VALUES ('a', 'applied', now() - interval '91 days', NULL, NULL, NULL),
             ('a', 'failed', now() - interval '91 days', NULL, NULL, 'why'),
             ('a', 'held', now() - interval '91 days', 'me', now(), NULL),

@@ -37,7 +37,7 @@ async def test_a_connection_that_was_ended_is_replaced(database: str) -> None:
         await operator.rows(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'pggit-alertd'"
         )
-        with pytest.raises(DatabaseUnavailable, match="57P01|can't be reached"):
+        with pytest.raises(DatabaseUnavailable, match=r"57P01|can't be reached"):
             await pool.fetch("queue_depth")
         assert pool.trouble
         assert await pool.fetch("queue_depth") == []

@@ -84,7 +84,8 @@ async def test_settings_spoiled_while_queued(set_up: Stage) -> None:
     await set_up.alerts.alert()
     await set_up.alerts.route()
     await set_up.alerts.rows(
-        "UPDATE pggit.alert_notification_settings SET config = '{\"webhook\": 7, \"n\": 1e5000}' WHERE setting_id = %s", spoiled
+        'UPDATE pggit.alert_notification_settings SET config = \'{"webhook": 7, "n": 1e5000}\' WHERE setting_id = %s',
+        spoiled,
     )
     await set_up.run()
     await set_up.settled(2)

@@ -64,7 +64,10 @@ async def test_an_escalated_alert_is_routed_by_its_new_severity_once(set_up: Sta
     last = await set_up.alerts.alert()
     await set_up.settled(4)
     assert await set_up.alerts.queue("alert_id, channel, status", f"alert_id = {last}") == [(last, "pagerduty", "sent")]
-    assert await set_up.alerts.value("SELECT severity FROM pggit.performance_alerts WHERE alert_id = %s", last) == "CRITICAL"
+    assert (
+        await set_up.alerts.value("SELECT severity FROM pggit.performance_alerts WHERE alert_id = %s", last)
+        == "CRITICAL"
+    )
     (key,) = set_up.http.incidents
     assert set_up.http.incidents[key] == ["trigger"]
     assert set_up.http.received == 4

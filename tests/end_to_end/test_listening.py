@@ -54,7 +54,9 @@ async def test_a_deaf_listener_is_told_and_polling_delivers(set_up: Stage, serve
     """Where NOTIFY never arrives (here: another database) it says so, polls, and delivers none the less."""
     elsewhere = server.create()
     await set_up.slack()
-    daemon = await set_up.run(listen_database_url=as_url(server.server.dsn(elsewhere)), deaf_poll_interval=0.3, poll_interval=60)
+    daemon = await set_up.run(
+        listen_database_url=as_url(server.server.dsn(elsewhere)), deaf_poll_interval=0.3, poll_interval=60
+    )
     told = await daemon.wait_for_event("listener_mode")
     assert told["mode"] == "polling"
     assert "PGGIT_ALERTD_LISTEN_DATABASE_URL" in told["reason"]
@@ -75,20 +77,24 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@asynccontextmanager
-async def pooler(dsn: str, folder: Path) -> AsyncIterator[str]:
-    """Run PgBouncer in transaction mode before a database, and yield the URL it is reached by."""
-    assert PGBOUNCER is not None
+def configured(dsn: str, port: int, folder: Path) -> Path:
+    """Write PgBouncer's configuration: transaction mode, one database, anybody may come in."""
     part = conninfo_to_dict(dsn)
-    port = free_port()
     config = folder / "pgbouncer.ini"
     config.write_text(
         f"[databases]\n{part['dbname']} = host={part['host']} dbname={part['dbname']} user=postgres\n"
         f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
         "pool_mode = transaction\ndefault_pool_size = 5\nmax_client_conn = 100\n"
     )
-    folder.chmod(0o755)
-    config.chmod(0o644)
+    return config
+
+
+@asynccontextmanager
+async def pooler(dsn: str, folder: Path) -> AsyncIterator[str]:
+    """Run PgBouncer in transaction mode before a database, and yield the URL it is reached by."""
+    assert PGBOUNCER is not None
+    port = free_port()
+    config = configured(dsn, port, folder)
     arguments = ["-q", *(["-u", "nobody"] if os.geteuid() == 0 else []), str(config)]
     process = await asyncio.create_subprocess_exec(
         PGBOUNCER, *arguments, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
@@ -103,7 +109,7 @@ async def pooler(dsn: str, folder: Path) -> AsyncIterator[str]:
                     break
                 assert process.returncode is None, "pgbouncer did not start"
                 await asyncio.sleep(LOOK_SECONDS)
-        yield f"postgresql://postgres@127.0.0.1:{port}/{part['dbname']}"
+        yield f"postgresql://postgres@127.0.0.1:{port}/{conninfo_to_dict(dsn)['dbname']}"
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

@@ -44,7 +44,7 @@ async def test_changes_hold_for_the_next_alert(set_up: Stage) -> None:
 
 
 async def test_what_waits_is_held_and_goes_out_when_enabled(set_up: Stage) -> None:
-    """Rows that wait for a retry when their setting is disabled are held, not sent and not failed, until it is enabled."""
+    """Rows that wait for a retry when their setting goes off are held, not sent and not failed, until it is on."""
     await set_up.slack(FIRST)
     await set_up.slack(SECOND)
     set_up.http.always(Answer(503, "down"), FIRST)
@@ -52,7 +52,9 @@ async def test_what_waits_is_held_and_goes_out_when_enabled(set_up: Stage) -> No
     await set_up.storm(5)
     await daemon.wait_for_event("delivery", outcome="retry", count=5)
     await set_up.alerts.rows("UPDATE pggit.alert_notification_settings SET enabled = FALSE WHERE setting_id = 1")
-    held = "SELECT count(*) FROM pggit.alert_notification_queue WHERE status = 'pending' AND next_attempt_at = 'infinity'"
+    held = (
+        "SELECT count(*) FROM pggit.alert_notification_queue WHERE status = 'pending' AND next_attempt_at = 'infinity'"
+    )
     await set_up.until(held, 5)
     set_up.http.always(None, FIRST)
     requests = set_up.http.received

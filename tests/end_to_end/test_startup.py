@@ -11,6 +11,28 @@ from pggit_alertd.database.embedded import EmbeddedServer
 from pggit_alertd.web import bind
 from support.daemon import Daemon, Stage, as_url
 
+_TOO_OLD = """
+CREATE TABLE kept AS SELECT * FROM pggit.alertd_migration;
+DELETE FROM pggit.alertd_migration WHERE name LIKE '%0003%'
+"""
+_TOO_NEW = """
+INSERT INTO pggit.alertd_migration (kind, name, checksum, release)
+SELECT kind, '9999_future.sql', checksum, '99.0.0' FROM pggit.alertd_migration WHERE name LIKE '%0003%'
+"""
+MISFITS = [
+    ("ALTER SCHEMA pggit RENAME TO away", "ALTER SCHEMA away RENAME TO pggit", "run `pggit-alertd migrate up`"),
+    (
+        _TOO_OLD,
+        "INSERT INTO pggit.alertd_migration SELECT * FROM kept WHERE name LIKE '%0003%'",
+        "older than release",
+    ),
+    (
+        _TOO_NEW,
+        "DELETE FROM pggit.alertd_migration WHERE name = '9999_future.sql'",
+        "Install pggit-alertd 99.0.0 or later",
+    ),
+]
+
 
 async def waits(daemon: Daemon, reason: str) -> None:
     """Check that a daemon that can't work stays up, is live, and says on /readyz what stands in the way."""
@@ -66,25 +88,7 @@ async def test_the_password_is_wrong(set_up: Stage) -> None:
         assert await daemon.stop() == 0
 
 
-@pytest.mark.parametrize(
-    ("spoil", "mend", "reason"),
-    [
-        ("ALTER SCHEMA pggit RENAME TO away", "ALTER SCHEMA away RENAME TO pggit", "run `pggit-alertd migrate up`"),
-        (
-            "CREATE TABLE kept AS SELECT * FROM pggit.alertd_migration; DELETE FROM pggit.alertd_migration "
-            "WHERE name LIKE '%0003%'",
-            "INSERT INTO pggit.alertd_migration SELECT * FROM kept WHERE name LIKE '%0003%'",
-            "older than release",
-        ),
-        (
-            "INSERT INTO pggit.alertd_migration (kind, name, checksum, release) "
-            "SELECT kind, '9999_future.sql', checksum, '99.0.0' FROM pggit.alertd_migration WHERE name LIKE '%0003%'",
-            "DELETE FROM pggit.alertd_migration WHERE name = '9999_future.sql'",
-            "Install pggit-alertd 99.0.0 or later",
-        ),
-    ],
-    ids=["missing", "too old", "too new"],
-)
+@pytest.mark.parametrize(("spoil", "mend", "reason"), MISFITS, ids=["missing", "too old", "too new"])
 async def test_the_schema_does_not_fit(set_up: Stage, spoil: str, mend: str, reason: str) -> None:
     """A schema that is missing, too old or too new is waited for, and says what to run; mended, work begins."""
     for statement in spoil.split(";"):

@@ -126,7 +126,7 @@ def test_an_ack_reads_its_rows_once(large: psycopg.Connection[tuple[Any, ...]], 
     count = 100
     with large.transaction(force_rollback=True):
         large.execute(
-            "UPDATE pggit.alert_notification_queue SET claim_no = 1, claimed_by = 'w1'"
+            "UPDATE pggit.alert_notification_queue SET claim_no = 1, claimed_by = 'w1', claimed_at = now()"
             " WHERE queue_id BETWEEN 200001 AND 200100"
         )
         parameters: dict[str, Any] = {
@@ -144,6 +144,7 @@ def test_an_ack_reads_its_rows_once(large: psycopg.Connection[tuple[Any, ...]], 
             "dwell_ms": [5] * count,
             "ambiguous": [False] * count,
             "finished_at": large.execute("SELECT array_fill(now(), ARRAY[100])").fetchall()[0][0],
+            "claimed_at": large.execute("SELECT array_fill(now(), ARRAY[100])").fetchall()[0][0],
             "alert_ids": [1] * count,
             "setting_ids": [1] * count,
             "events": ["triggered"] * count,

@@ -101,7 +101,9 @@ class Daemon:
             async with asyncio.timeout(within), self._grown:
                 await self._grown.wait_for(lambda: len(self.seen(name, **fields)) >= count or self._reader.done())
         except TimeoutError:
-            raise AssertionError(f"no {name} {fields} x{count} within {within:g} s; the log ends:\n{self.tail()}") from None
+            raise AssertionError(
+                f"no {name} {fields} x{count} within {within:g} s; the log ends:\n{self.tail()}"
+            ) from None
         found = self.seen(name, **fields)
         assert len(found) >= count, f"the daemon ended without {name} {fields}; its log ends:\n{self.tail()}"
         return found[count - 1]
@@ -206,7 +208,7 @@ class Stage:
         }
         return {f"PGGIT_ALERTD_{name.upper()}": str(value) for name, value in chosen.items() if value is not None}
 
-    async def spawn(self, *, inherited: Mapping[str, str] | None = None, **settings: object) -> Daemon:
+    async def spawn(self, *, inherited: Mapping[str, str] | None = None, **settings: Any) -> Daemon:
         """Start a daemon that the stage kills at the end, without waiting for it.
 
         `settings` are by their names in lower case; `inherited` are variables with other names.
@@ -216,7 +218,7 @@ class Stage:
         self.daemons.append(daemon)
         return daemon
 
-    async def run(self, **settings: object) -> Daemon:
+    async def run(self, **settings: Any) -> Daemon:
         """Start a daemon and return it when it is ready."""
         return await (await self.spawn(**settings)).ready()
 
@@ -306,7 +308,7 @@ class Stage:
         seen: list[tuple[Any, ...]] = []
         try:
             async with asyncio.timeout(within):
-                while not is_so(seen := await self.alerts.rows(statement)):
+                while not is_so(seen := await self.alerts.rows(statement)):  # noqa: ASYNC110 - no event tells of it
                     await asyncio.sleep(LOOK_SECONDS)
         except TimeoutError:
             raise AssertionError(f"{statement} gives {seen[:20]}, expected {expected}\n{self._tails()}") from None
@@ -336,10 +338,9 @@ def as_url(dsn: str) -> str:
 @asynccontextmanager
 async def stage(dsn: str) -> AsyncIterator[Stage]:
     """Yield a stage on a migrated database, and kill the daemons that a test leaves."""
-    async with HttpSink() as http, SmtpSink() as mail:
-        async with contextlib.AsyncExitStack() as running:
-            found = Stage(dsn, await Alerts.connect(dsn), http, mail, running)
-            try:
-                yield found
-            finally:
-                await found.alerts.close()
+    async with HttpSink() as http, SmtpSink() as mail, contextlib.AsyncExitStack() as running:
+        found = Stage(dsn, await Alerts.connect(dsn), http, mail, running)
+        try:
+            yield found
+        finally:
+            await found.alerts.close()

@@ -5,8 +5,8 @@ see them hours off. Statements are single and autocommitted, so a pooler in tran
 statements are switched off when one is found in between.
 """
 
-import logging
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -25,8 +25,8 @@ Connection = AsyncConnection[TupleRow]
 
 KEEPALIVE = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 TCP_USER_TIMEOUT_MS = 20_000
-# A loop whose statement waits for a lock must still come round: a daemon that looks dead is killed, and what it knows of
-# messages it has sent dies with it.
+# A loop whose statement waits for a lock must still come round: a daemon that looks dead is killed, and what it knows
+# of messages it has sent dies with it.
 PATIENCE_SECONDS = 30.0
 
 # The pool reports each failed attempt to connect; the loops that wait for the database say it once, with the reason.
