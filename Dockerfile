@@ -44,6 +44,6 @@ USER 10001:10001
 WORKDIR /
 EXPOSE 8580
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["pggit-alertd", "healthcheck"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["pggit-alertd", "healthcheck", "--live"]
 ENTRYPOINT ["pggit-alertd"]
 CMD ["run"]

@@ -1,12 +1,24 @@
 """The retry schedule: a pure function from what happened to when to try again.
 
-Full description and the reason for each figure: docs/design/retry.md.
+The figures and their reasons: docs/design/lease.md.
 """
 
 import random
 from dataclasses import dataclass, field
 
 from pggit_alertd.model import Transient
+
+SHORTEST_TOLD = 1.0
+
+
+def told_wait(receipt: Transient) -> float | None:
+    """Return the seconds that the receiver asked us to wait, or None if that is no wait.
+
+    "Retry-After: 0", or a date that our clock has passed, would have us hammer a receiver that asks for mercy.
+    """
+    if receipt.retry_after is None or receipt.retry_after < SHORTEST_TOLD:
+        return None
+    return receipt.retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +40,6 @@ class RetrySchedule:
         return full * (0.5 + 0.5 * self.source.random())
 
     def after(self, attempt: int, receipt: Transient) -> float:
-        """Return seconds to wait, never less than what the receiver asked for."""
-        if receipt.retry_after is None:
-            return self.delay(attempt)
-        return max(receipt.retry_after, 0.0)
+        """Return seconds to wait: what the receiver asked for, if it asked for a wait at all."""
+        told = told_wait(receipt)
+        return self.delay(attempt) if told is None else told

@@ -13,5 +13,6 @@ def channel_options(settings: Settings) -> ChannelOptions:
         allow_insecure_destinations=settings.allow_insecure_destinations,
         http_deadline=settings.http_deadline,
         smtp_deadline=settings.smtp_deadline,
+        source=settings.source,
         smtp_connections=2 * settings.email_concurrency,
     )

@@ -89,6 +89,7 @@ class Daemon:
                 clock=self._clock,
                 max_lost=settings.max_lost_claims,
                 dry_run=settings.dry_run,
+                source=settings.source,
             ),
             self._acknowledger,
             limits=self._lane_limits(),
@@ -126,11 +127,13 @@ class Daemon:
             store=self._store,
             database=self._database,
             listener=self._listener,
+            router=self._router,
             dispatcher=self._dispatcher,
             acknowledger=self._acknowledger,
             liveness=self._liveness,
             metrics=self._metrics,
             clock=self._clock,
+            dry_run=settings.dry_run,
         )
         self._notifier = Notifier.of(settings)
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from pggit_alertd import logs
-from pggit_alertd.backoff import RetrySchedule
+from pggit_alertd.backoff import RetrySchedule, told_wait
 from pggit_alertd.channels.protocol import Channel
 from pggit_alertd.clock import Clock
 from pggit_alertd.errors import DestinationError
@@ -49,12 +49,14 @@ class Deliverer:
         clock: Clock,
         max_lost: int = 5,
         dry_run: bool = False,
+        source: str = "",
     ) -> None:
         self._channels = channels
         self._schedule = schedule
         self._clock = clock
         self._max_lost = max_lost
         self._dry_run = dry_run
+        self._source = source
         self._paused: dict[str, float] = {}
         self._parse = lru_cache(maxsize=1024)(self._parse_config)
 
@@ -70,6 +72,12 @@ class Deliverer:
             return self._retry(
                 attempt, Transient(Reason.INTERNAL, f"{type(error).__name__} in the {claim.channel} channel")
             )
+
+    def postponed(self, claim: Claim, seconds: float) -> Ack:
+        """Return the ack of a claim that has to wait its turn; it is handed back untouched."""
+        return self._ack(
+            claim, Outcome.RELEASED, Reason.LEASE, "workers vanished over it", delay=seconds, charged=False
+        )
 
     def abandoned(self, attempt: Attempt) -> Ack:
         """Return the ack of an attempt that shutdown has cancelled."""
@@ -121,7 +129,7 @@ class Deliverer:
                 f"notification_channel must be one of {', '.join(sorted(self._channels))}; mend the setting"
             )
         destination = self._parse(channel.name, claim.config)
-        message = channel.render(claim.notification(), destination)
+        message = channel.render(claim.notification(self._source), destination)
         if self._dry_run:
             return self._ack(claim, Outcome.SENT, Reason.DRY_RUN, "dry run: not sent", dwell_ms=self._dwell(attempt))
         if self._clock.monotonic() > claim.trusted_until:
@@ -168,7 +176,7 @@ class Deliverer:
         claim = attempt.claim
         delay = self._schedule.after(claim.attempt, receipt)
         left = claim.give_up_in - (self._clock.monotonic() - claim.claimed_monotonic)
-        told = receipt.retry_after is not None
+        told = told_wait(receipt) is not None
         if told and claim.destination_key:
             self._paused[claim.destination_key] = self._clock.monotonic() + delay
         outcome, detail = Outcome.RETRY, receipt.detail

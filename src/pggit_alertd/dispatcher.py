@@ -33,6 +33,9 @@ GATHER_SECONDS = 0.005
 SETTLE_SECONDS = 15.0
 SETTLE_LOOK_SECONDS = 2.0
 HAND_BACK_SECONDS = 2.0
+# After this many lost claims a row is suspected of killing its workers, and suspects are sent one at a time.
+SUSPECT_LOSSES = 2
+SUSPECT_SECONDS = 5.0
 TRUST_MARGIN = 1.0
 _log = logs.get("dispatcher")
 
@@ -85,6 +88,8 @@ class Dispatcher:
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
         self._backoff = RetrySchedule(base=0.2, cap=5.0)
         self._leave_expired_until = 0.0
+        self._suspect: int | None = None
+        self.trouble = ""
         self._claiming_over = asyncio.Event()
         self._claiming_over.set()
 
@@ -147,9 +152,11 @@ class Dispatcher:
                 failures += 1
                 seconds = self._backoff.delay(failures)
                 self._metrics.loop_errors.labels(loop="dispatcher").inc()
+                self.trouble = f"claiming fails: {error}"
                 _log.warning("claim_failed", error=str(error), retry_in=round(seconds, 2))
                 await self._pause(seconds)
                 continue
+            self.trouble = ""
             if failures:
                 failures = 0
                 self.leave_expired()
@@ -183,7 +190,23 @@ class Dispatcher:
         due = await self._store.next_due([lane for lane in lanes if lane not in self._backlog])
         return self.poll_interval if due is None else min(max(due, 0.0), self.poll_interval)
 
+    def _postpone(self, claim: Claim) -> bool:
+        """Hand back a claim over which workers have vanished, unless it is the only such one in flight.
+
+        What kills workers takes everything in flight with it. Sent one by one, the rows that were only near it get
+        through, and the losses count against the one that is to blame.
+        """
+        if claim.lost < SUSPECT_LOSSES:
+            return False
+        if self._suspect is None:
+            self._suspect = claim.queue_id
+            return False
+        self._acknowledger.submit(self._deliverer.postponed(claim, SUSPECT_SECONDS))
+        return True
+
     def _start(self, deliveries: asyncio.TaskGroup, lane: Lane, claim: Claim) -> None:
+        if self._postpone(claim):
+            return
         self._slots.take(lane)
         self._metrics.claims.labels(channel=lane.channel).inc()
         if claim.taken_over:
@@ -204,6 +227,8 @@ class Dispatcher:
         else:
             self._finish(ack)
         finally:
+            if attempt.claim.queue_id == self._suspect:
+                self._suspect = None
             self._slots.give(lane)
             self._metrics.in_flight.labels(channel=lane.channel).dec()
             if lane in self._backlog:
@@ -219,7 +244,8 @@ class Dispatcher:
             self._metrics.delivery_seconds.labels(channel=claim.channel).observe(ack.delivery_ms / 1000)
         if ack.outcome is Outcome.SENT and ack.dwell_ms is not None:
             self._metrics.dwell_seconds.labels(severity=claim.alert.severity.value).observe(ack.dwell_ms / 1000)
-        _log.info(
+        tell = _log.warning if ack.outcome is Outcome.FAILED else _log.info
+        tell(
             "delivery",
             alert_id=claim.alert.alert_id,
             queue_id=claim.queue_id,

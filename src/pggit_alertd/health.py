@@ -13,6 +13,7 @@ from pggit_alertd.dispatcher import Dispatcher
 from pggit_alertd.errors import DatabaseError
 from pggit_alertd.liveness import Liveness, LoopReport
 from pggit_alertd.metrics import CHANNELS, Metrics
+from pggit_alertd.router import Router
 from pggit_alertd.store import Depth, Store
 from pggit_alertd.web import Readiness
 
@@ -31,20 +32,24 @@ class Health:
         store: Store,
         database: Database,
         listener: Listener,
+        router: Router,
         dispatcher: Dispatcher,
         acknowledger: Acknowledger,
         liveness: Liveness,
         metrics: Metrics,
         clock: Clock,
+        dry_run: bool = False,
     ) -> None:
         self._store = store
         self._database = database
         self._listener = listener
+        self._router = router
         self._dispatcher = dispatcher
         self._acknowledger = acknowledger
         self._liveness = liveness
         self._metrics = metrics
         self._clock = clock
+        self._dry_run = dry_run
         self._born = clock.monotonic()
         self._checked = float("-inf")
         self._trouble = ""
@@ -67,7 +72,8 @@ class Health:
         if self._clock.monotonic() - self._checked > SCHEMA_SECONDS:
             self._trouble = await self._check_schema()
             self._checked = self._clock.monotonic()
-        reasons = [self._trouble] if self._trouble else []
+        loops = (self._router.trouble, self._dispatcher.trouble)
+        reasons = [reason for reason in (self._trouble, *loops) if reason]
         report = self.live()
         reasons += report.reasons
         if not report.cycled:
@@ -82,6 +88,7 @@ class Health:
             "worker": self._store.worker,
             "uptime_seconds": round(self._clock.monotonic() - self._born, 1),
             "listener": {"mode": self._listener.mode.value, "reason": self._listener.reason},
+            "dry_run": self._dry_run,
             "in_flight": self._dispatcher.in_flight,
             "unacknowledged": self._acknowledger.waiting,
             "outbox": self._outbox,
@@ -113,8 +120,9 @@ class Health:
         """Return one line for `systemctl status`."""
         if self.waiting_for:
             return f"waiting: {self.waiting_for}"
+        dry = "DRY RUN, nothing is sent; " if self._dry_run else ""
         return (
-            f"{self._listener.mode.value}; {self._dispatcher.in_flight} in flight, "
+            f"{dry}{self._listener.mode.value}; {self._dispatcher.in_flight} in flight, "
             f"{self._acknowledger.waiting} unacknowledged"
         )
 

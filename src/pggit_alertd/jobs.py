@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from pggit_alertd import logs
 from pggit_alertd.database import queries
 from pggit_alertd.database.pool import Connection, Database
 from pggit_alertd.errors import DatabaseError, JobBusy, JobIncomplete
@@ -21,6 +22,8 @@ Work = Callable[[Database, float], Awaitable[Result]]
 
 LOCK_NOT_AVAILABLE = "55P03"
 RETENTION_BATCH = 10_000
+
+_log = logs.get("jobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +91,15 @@ def baselines(settings: Settings) -> Job:
             rolled = await rows(connection, "job_baselines", parameters)
             outcomes = await rows(connection, "job_baselines_outcome")
         named: dict[str, list[str]] = dict(outcomes)
-        failed = named.get("failed", [])
+        failed, held = named.get("failed", []), named.get("held", [])
         result = {
             "operations": len(rolled),
             "changed": len(named.get("applied", [])),
-            "held": named.get("held", []),
+            "held": held,
             "failed": failed,
         }
+        if held:
+            _log.warning("baselines_held", operations=held, mend="SELECT * FROM pggit.held_baselines(), then decide")
         if failed:
             raise JobIncomplete(
                 f"The baseline of {', '.join(failed)} could not be recalculated; "

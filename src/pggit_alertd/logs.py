@@ -15,10 +15,12 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, TextIO
 
-import structlog
-from structlog.contextvars import bind_contextvars, bound_contextvars, merge_contextvars
-
+from pggit_alertd.lean import hidden
 from pggit_alertd.redaction import Redactor
+
+with hidden("rich"):
+    import structlog
+    from structlog.contextvars import bind_contextvars, bound_contextvars, merge_contextvars
 
 __all__ = ["bind_contextvars", "bound_contextvars", "configure", "get"]
 

@@ -142,6 +142,7 @@ class Notification:
     alert: Alert
     event: Event = Event.TRIGGERED
     test: bool = False
+    source: str = ""
     settled: frozenset[str] = frozenset()
 
 
@@ -220,14 +221,15 @@ class Claim:
     trusted_until: float
     installation: str = ""
 
-    def notification(self) -> Notification:
-        """Return what the channel is asked to say."""
+    def notification(self, source: str = "") -> Notification:
+        """Return what the channel is asked to say; `source` names the installation to people."""
         identity = self.alert.alert_id if self.alert.alert_id is not None else f"q{self.queue_id}"
         return Notification(
             key=f"q{self.queue_id}",
             dedup_key=f"pggit-{self.installation}-alert-{identity}",
             alert=self.alert,
             event=self.event,
+            source=source,
             settled=self.settled,
         )
 

@@ -49,6 +49,6 @@ def parse(setting: Setting, channels: Channels) -> Any:
         raise DestinationError(f"notification_channel must be {', '.join(NAMES[:-1])} or {NAMES[-1]}, {given}.")
     try:
         config: Any = None if setting.config is None else json.loads(setting.config)
-    except RecursionError:
-        raise DestinationError("The config is nested too deeply; put a flat JSON object.") from None
+    except (ValueError, RecursionError):
+        raise DestinationError("The config holds a number or a nesting beyond all measure; mend it.") from None
     return channel.parse(config)

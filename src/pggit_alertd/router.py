@@ -41,6 +41,7 @@ class Router:
         self._batch = batch
         self._wake = asyncio.Event()
         self._stopping = False
+        self.trouble = ""
         self._backoff = RetrySchedule(base=0.2, cap=5.0)
 
     def wake(self) -> None:
@@ -64,10 +65,12 @@ class Router:
                 failures += 1
                 delay = self._backoff.delay(failures)
                 self._metrics.loop_errors.labels(loop="router").inc()
+                self.trouble = f"routing fails: {error}"
                 _log.warning("routing_failed", error=str(error), retry_in=round(delay, 2))
                 await self._sleep(delay)
                 continue
             failures = 0
+            self.trouble = ""
             if not again:
                 await self._sleep(self.poll_interval)
 
@@ -83,7 +86,8 @@ class Router:
         self._routed()
         if done.alerts:
             self._metrics.routed_alerts.inc(done.alerts)
-            _log.info("routed", alerts=done.alerts, queued=done.queued, refused=done.refused)
+            tell = _log.warning if done.refused else _log.info
+            tell("routed", alerts=done.alerts, queued=done.queued, refused=done.refused)
         return done.alerts >= self._batch
 
     async def _sleep(self, seconds: float) -> None:

@@ -268,7 +268,9 @@ class Scheduler:
             _log.warning("job_fenced_out", **self._named(run), outcome=outcome)
         else:
             self._count(run.job, outcome)
-            _log.info("job_ended", **self._named(run), outcome=outcome)
+            result = parameters.get("result")
+            tell = _log.warning if outcome == "failed" else _log.info
+            tell("job_ended", **self._named(run), outcome=outcome, result=result)
 
     async def _persist(self, run: Run, query: str, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]] | None:
         """Return the rows written, or None if the database could not be reached until the lease ended."""

@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,11 +55,19 @@ def test_replicas_are_spread() -> None:
     assert len(set(delays)) == 1000
 
 
-@given(asked=st.floats(-10, 100_000), attempt=st.integers(1, 50))
+@given(asked=st.floats(1, 100_000), attempt=st.integers(1, 50))
 def test_what_the_receiver_asked_for_wins(asked: float, attempt: int) -> None:
-    """Retry-After replaces the formula and is never negative."""
+    """Retry-After replaces the formula."""
     receipt = Transient(Reason.RATE_LIMITED, "slow down", retry_after=asked)
-    assert RetrySchedule().after(attempt, receipt) == max(asked, 0.0)
+    assert RetrySchedule().after(attempt, receipt) == asked
+
+
+@pytest.mark.parametrize("asked", [0.0, -5.0, 0.99])
+def test_a_wait_of_nothing_is_no_wish(asked: float) -> None:
+    """A receiver that asks for mercy and for no wait is not hammered: the formula decides."""
+    receipt = Transient(Reason.RATE_LIMITED, "slow down", retry_after=asked)
+    schedule = RetrySchedule(source=Dice(0.5))
+    assert schedule.after(3, receipt) == schedule.delay(3) == 6.0
 
 
 def test_without_a_wish_the_formula_decides() -> None:

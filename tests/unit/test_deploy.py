@@ -149,7 +149,7 @@ def test_compose_checks_health_and_grants_nothing() -> None:
         assert service["cap_drop"] == ["ALL"]
         assert "no-new-privileges:true" in service["security_opt"]
     assert "cap_add" not in services["alertd"]
-    assert services["alertd"]["healthcheck"]["test"] == ["CMD", "pggit-alertd", "healthcheck"]
+    assert services["alertd"]["healthcheck"]["test"] == ["CMD", "pggit-alertd", "healthcheck", "--live"]
     assert services["alertd"]["stop_grace_period"] == f"{STOP_TIMEOUT}s"
 
 
@@ -171,7 +171,7 @@ def test_image_runs_unprivileged_and_reports_its_health() -> None:
     user, group = stage["USER"].split(":")
     assert int(user) > 0
     assert int(group) > 0
-    assert stage["HEALTHCHECK"].endswith('CMD ["pggit-alertd", "healthcheck"]')
+    assert stage["HEALTHCHECK"].endswith('CMD ["pggit-alertd", "healthcheck", "--live"]')
     assert stage["STOPSIGNAL"] == "SIGTERM"
     assert stage["ENTRYPOINT"] == '["pggit-alertd"]'
     assert stage["CMD"] == '["run"]'

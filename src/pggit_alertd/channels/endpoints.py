@@ -11,10 +11,12 @@ import re
 import socket
 from dataclasses import dataclass, field
 
-import httpx
-
 from pggit_alertd.channels.masking import variants
 from pggit_alertd.errors import DestinationError
+from pggit_alertd.lean import hidden
+
+with hidden("rich", "pygments"):
+    import httpx
 
 URL_LIMIT = 2048
 _SECRET_PART = 6

@@ -19,13 +19,16 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import aiohttp
-import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
-from httpx_aiohttp import AiohttpTransport
 
 from pggit_alertd.channels.endpoints import Endpoint, is_public
 from pggit_alertd.channels.masking import scrub
+from pggit_alertd.lean import hidden
 from pggit_alertd.model import Delivered, Permanent, Reason, Receipt, Scope, Transient
+
+with hidden("rich", "pygments"):
+    import httpx
+    from httpx_aiohttp import AiohttpTransport
 
 CONNECT_TIMEOUT = 5.0
 KEEPALIVE = 15.0

@@ -1,7 +1,7 @@
 """PagerDuty's Events API v2: one POST, success is 202, and a stable dedup_key makes every repetition safe.
 
 202 means queued, not that an incident exists. PagerDuty documents no Retry-After: after a 429 the destination is paused
-for 30 s, and the dispatcher lets that grow.
+for 30 s each time it says so.
 """
 
 # ruff: noqa: PLR2004 - reply codes stand as the protocol writes them

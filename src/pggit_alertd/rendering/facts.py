@@ -51,7 +51,7 @@ def statement(alert: Alert, name_limit: int = NAME_LIMIT) -> str:
     times = factor(alert)
     if took and baseline and times is not None:
         return f"{operation} exceeded its baseline by {times:.1f}x ({took} vs baseline {baseline})"
-    message = one_line(alert.message, MESSAGE_LIMIT)
+    message = one_line(alert.message, MESSAGE_LIMIT).removeprefix("ALERT: ")
     if message:
         return message
     what = _WITHOUT_BASELINE.get(alert.alert_type, "raised an alert")
@@ -88,4 +88,5 @@ def footer(notification: Notification) -> str:
     alert = notification.alert
     number = f"Alert {one_line(alert.alert_id, 40)} · " if alert.alert_id is not None else ""
     escalated = f" · {ESCALATED}" if alert.escalated else ""
-    return f"{number}{notification.event.value} · {utc(alert.occurred_at)}{escalated}"
+    source = f" · {one_line(notification.source, 100)}" if notification.source else ""
+    return f"{number}{notification.event.value} · {utc(alert.occurred_at)}{escalated}{source}"

@@ -103,6 +103,11 @@ class Settings(BaseSettings):
         "who may write a setting can't make this program call services inside your network.",
         default=False,
     )
+    source: Annotated[str, values.line(100)] = _setting(
+        "Destinations",
+        "What messages call this installation, so that who is paged knows which database is meant.",
+        "pggit",
+    )
     dry_run: Annotated[bool, values.SWITCH] = _setting(
         "Destinations", "Do everything but send; the delivery log says `dry_run`.", default=False
     )

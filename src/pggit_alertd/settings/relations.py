@@ -56,6 +56,8 @@ def relations(settings: "Settings") -> list[tuple[frozenset[str], str]]:
 def advice(settings: "Settings") -> list[str]:
     """Return sentences about what is legal but unwise."""
     told = []
+    if settings.dry_run:
+        told.append(f"{variable('dry_run')} is on: nobody is told anything; the delivery log says dry_run")
     if settings.shutdown_grace >= STOP_TIMEOUT:
         told.append(
             f"{variable('shutdown_grace')} is {values.span(settings.shutdown_grace)}, not less than the 30s after "
