@@ -13,6 +13,7 @@ import statistics
 from pathlib import Path
 
 import psycopg
+
 from _rig import Rig
 
 WORK = """
@@ -26,8 +27,10 @@ $$
 """
 OURS = (
     "ALTER TABLE pggit.performance_alerts ENABLE TRIGGER publish_alerts",
-    "CREATE INDEX IF NOT EXISTS alertd_performance_alerts_escalation ON pggit.performance_alerts"
-    " (operation_type, alert_type, created_at, alert_id)",
+    (
+        "CREATE INDEX IF NOT EXISTS alertd_performance_alerts_escalation ON pggit.performance_alerts"
+        " (operation_type, alert_type, created_at, alert_id)"
+    ),
 )
 THEIRS = (
     "ALTER TABLE pggit.performance_alerts DISABLE TRIGGER publish_alerts",

@@ -1,0 +1,61 @@
+"""The demo as a newcomer runs it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def demo(folder: Path, *arguments: str) -> tuple[int, dict[str, Any], str]:
+    """Run the demo with its temporary files in `folder`; return status, last line and what it told people."""
+    done = subprocess.run(  # noqa: S603 - this very program
+        [sys.executable, "-m", "pggit_alertd", "demo", "--json", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env={**os.environ, "TMPDIR": str(folder)},
+    )
+    lines = done.stdout.strip().splitlines()
+    return done.returncode, json.loads(lines[-1]) if lines else {}, done.stderr
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return a folder whose path is short enough for a unix socket."""
+    made = Path(tempfile.mkdtemp(prefix="demo-", dir="/tmp"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+def test_every_channel_is_reached_and_nothing_is_left(folder: Path) -> None:
+    """In a few seconds each channel has a delivery, an alert escalates, nothing is lost and nothing is left behind."""
+    status, result, told = demo(folder, "--duration", "12")
+    assert status == 0, told
+    assert set(result["delivered"]) == {"email", "slack", "pagerduty"}
+    assert all(count >= 1 for count in result["delivered"].values())
+    assert result["alerts"] == result["delivered"]["slack"]
+    assert result["failed"] == result["lost"] == 0
+    assert result["retried"] >= 1
+    assert result["escalated"] >= 1
+    assert result["latency_ms"]["p50"] <= result["latency_ms"]["p99"]
+    assert "Slack is back" in told
+    assert list(folder.iterdir()) == []
+
+
+def test_what_is_kept_is_kept(folder: Path) -> None:
+    """With --keep the database and the daemon's log stay in the folder that was named, and no server runs on."""
+    kept = folder / "kept"
+    status, _, told = demo(folder, "--duration", "12", "--keep", str(kept))
+    assert status == 0, told
+    assert (kept / "data" / "PG_VERSION").exists()
+    assert not (kept / "data" / "postmaster.pid").exists()
+    assert "daemon" in (kept / "pggit-alertd.log").read_text()
