@@ -115,6 +115,8 @@ BEGIN
             ('notify_on_alert', 'pggit_alertd_daemon'),
             ('check_alert_escalation', 'pggit_alertd_daemon'),
             ('hold_disabled_notifications', 'pggit_alertd_daemon'),
+            ('requeue_missed_alerts', 'pggit_alertd_daemon'),
+            ('replay_notification', 'pggit_alertd_operator'),
             ('recalculate_all_baselines_rolling', 'pggit_alertd_daemon'),
             ('maintain_log_partitions', 'pggit_alertd_daemon'),
             ('purge_notifications', 'pggit_alertd_daemon'),

@@ -161,6 +161,9 @@ CREATE TABLE pggit.alert_notification_log (
 
 CREATE INDEX alert_notification_log_alert ON pggit.alert_notification_log (alert_id);
 
+-- Nearly always empty: alerts that the trigger could not queue.
+CREATE INDEX alert_notification_log_not_queued ON pggit.alert_notification_log (sent_at) WHERE reason = 'not_queued';
+
 COMMENT ON TABLE pggit.alert_notification_log IS
 'Every attempt, and everything that was suppressed and why. Partitioned by month; never cascades away with the alert.';
 

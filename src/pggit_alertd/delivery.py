@@ -103,7 +103,8 @@ class Deliverer:
             return self._failed(
                 claim,
                 Reason.POISON,
-                f"{claim.lost} workers vanished while delivering this; see the log, then replay it",
+                f"{claim.lost} workers vanished while delivering this; see the log, then "
+                f"SELECT pggit.replay_notification({claim.queue_id})",
             )
         if not claim.setting_enabled:
             return self._ack(

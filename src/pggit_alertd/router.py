@@ -8,11 +8,13 @@ from collections.abc import Callable
 
 from pggit_alertd import logs
 from pggit_alertd.backoff import RetrySchedule
+from pggit_alertd.clock import Clock, SystemClock
 from pggit_alertd.errors import DatabaseError
 from pggit_alertd.liveness import Beat
 from pggit_alertd.metrics import Metrics
 from pggit_alertd.store import Store
 
+REQUEUE_SECONDS = 60.0
 _log = logs.get("router")
 
 
@@ -30,6 +32,7 @@ class Router:
         horizon_critical: float,
         horizon: float,
         batch: int = 200,
+        clock: Clock | None = None,
     ) -> None:
         self._store = store
         self._routed = routed
@@ -39,6 +42,8 @@ class Router:
         self._horizon_critical = horizon_critical
         self._horizon = horizon
         self._batch = batch
+        self._clock = clock or SystemClock()
+        self._requeue_at = self._clock.monotonic()
         self._wake = asyncio.Event()
         self._stopping = False
         self.trouble = ""
@@ -61,6 +66,8 @@ class Router:
             self._wake.clear()
             try:
                 again = await self._route()
+                if not again and self._clock.monotonic() >= self._requeue_at:
+                    again = await self._requeue()
             except DatabaseError as error:
                 failures += 1
                 delay = self._backoff.delay(failures)
@@ -73,6 +80,16 @@ class Router:
             self.trouble = ""
             if not again:
                 await self._sleep(self.poll_interval)
+
+    async def _requeue(self) -> bool:
+        """Look for alerts that missed the outbox; return whether there were any."""
+        self._requeue_at = self._clock.monotonic() + REQUEUE_SECONDS
+        requeued = await self._store.requeue()
+        if requeued:
+            _log.warning(
+                "alerts_requeued", count=requeued, reason="the outbox could not be written when they were raised"
+            )
+        return requeued > 0
 
     async def _route(self) -> bool:
         """Route one batch; return whether more is likely to wait.

@@ -76,6 +76,10 @@ class Store:
         )
         return Routed(*rows[0][:3])
 
+    async def requeue(self) -> int:
+        """Give the router alerts that could not be queued when they were raised; return how many."""
+        return int((await self._database.fetch("requeue"))[0][0])
+
     async def claim(self, rooms: Sequence[Room], *, take_expired: bool) -> list[Claim]:
         """Claim due rows for the free slots of each lane.
 

@@ -15,6 +15,7 @@ AS $$
 DECLARE
     v_alert pggit.performance_alerts;
 BEGIN
+    PERFORM pggit.require_alert_reader();
     IF p_threshold IS NULL OR p_threshold < 1 OR p_window IS NULL OR p_window < interval '0' THEN
         RAISE EXCEPTION 'check_alert_escalation needs a threshold of at least 1 and a window that is not negative'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'The defaults are 3 alerts within 1 hour.';

@@ -27,7 +27,13 @@ BEGIN
     )
 
     UPDATE pggit.alert_notification_queue AS q
-    SET next_attempt_at = CASE WHEN q.next_attempt_at = 'infinity' THEN now() ELSE 'infinity' END
+    SET
+        next_attempt_at = CASE WHEN q.next_attempt_at = 'infinity' THEN now() ELSE 'infinity' END,
+        -- The time a row was held is not held against it: freed, it has its whole horizon again.
+        give_up_at = CASE
+            WHEN q.next_attempt_at = 'infinity' THEN greatest(q.give_up_at, now() + (q.give_up_at - q.created_at))
+            ELSE q.give_up_at
+        END
     WHERE q.queue_id = ANY (ARRAY(SELECT waiting.queue_id FROM waiting));
     GET DIAGNOSTICS v_moved = ROW_COUNT;
     RETURN v_moved;

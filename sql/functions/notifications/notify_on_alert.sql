@@ -12,6 +12,7 @@ DECLARE
     v_queued integer;
     v_unfinished bigint[];
 BEGIN
+    PERFORM pggit.require_alert_reader();
     SELECT o.occurred_at INTO v_waiting_since
     FROM pggit.alert_outbox AS o
     WHERE o.alert_id = p_alert_id AND o.event = 'triggered'
