@@ -330,6 +330,22 @@ async def test_an_owner_who_may_not_create_roles_gets_the_schema_and_a_notice(lo
     assert not (await migrate.up(owner)).changed
 
 
+async def test_grants_follow_roles_that_come_later(lonely: EmbeddedServer) -> None:
+    """An owner who could not create the roles gives them their grants once somebody else has."""
+    run(
+        lonely.dsn(),
+        "DROP ROLE IF EXISTS pggit_alertd_daemon, pggit_alertd_operator, pggit_alertd_reader",
+        "CREATE ROLE later_ LOGIN",
+        "CREATE DATABASE later_ OWNER later_",
+    )
+    owner = lonely.dsn("later_", user="later_")
+    await migrate.up(owner)
+    run(lonely.dsn(), *(f"CREATE ROLE pggit_alertd_{name}" for name in ("daemon", "operator", "reader")))
+    assert (await migrate.up(owner)).applied == ("roles.sql",)
+    assert value(owner, "SELECT has_table_privilege('pggit_alertd_daemon', 'pggit.alert_outbox', 'SELECT')") is True
+    assert not (await migrate.up(owner)).changed
+
+
 async def test_a_role_without_create_is_refused(lonely: EmbeddedServer) -> None:
     """Missing privileges are the operator's to mend, and the message says so."""
     run(lonely.dsn(), "CREATE ROLE guest_ LOGIN", "CREATE DATABASE house_")

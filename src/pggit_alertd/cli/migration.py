@@ -1,5 +1,6 @@
 """The schema: bring a database up to this release, or show what that would do."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,15 +19,22 @@ class Action(StrEnum):
 
     UP = "up"
     STATUS = "status"
+    DOWN = "down"
 
 
 def migrate(
     action: Annotated[
-        Action, typer.Argument(help="`up` applies what is missing, `status` lists what is and is not applied.")
+        Action,
+        typer.Argument(
+            help="`up` applies what is missing, `status` lists what is and is not applied, `down` takes our functions, "
+            "triggers and views away and keeps all data."
+        ),
     ] = Action.UP,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="With `up`: print the SQL that would run, fit for psql, and change nothing."),
+        typer.Option(
+            "--dry-run", help="With `up` or `down`: print the SQL that would run, fit for psql, and change nothing."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -37,8 +45,8 @@ def migrate(
     """
     import asyncio
 
-    if dry_run and action is not Action.UP:
-        raise typer.BadParameter("goes with `up` only", param_hint="--dry-run")
+    if dry_run and action is Action.STATUS:
+        raise typer.BadParameter("goes with `up` and `down` only", param_hint="--dry-run")
     with answering(as_json=as_json):
         dsn = load_settings().database_url.get_secret_value()
 
@@ -46,10 +54,35 @@ def migrate(
 
         if action is Action.STATUS:
             _tell_status(asyncio.run(schema.status(dsn)), as_json=as_json)
+        elif action is Action.DOWN:
+            _tell_down(asyncio.run(schema.dry_down(dsn) if dry_run else _withdrawn(dsn)), as_json=as_json)
         elif dry_run:
             asyncio.run(_rehearse(dsn, as_json=as_json))
         else:
             _tell_report(asyncio.run(schema.up(dsn)), as_json=as_json)
+
+
+async def _withdrawn(dsn: str) -> Sequence[str]:
+    from pggit_alertd.database import migrate as schema
+
+    return await schema.down(dsn)
+
+
+def _tell_down(done: "str | Sequence[str]", *, as_json: bool) -> None:
+    """Print the SQL of a rehearsal, or what was taken away."""
+    if isinstance(done, str):
+        if as_json:
+            answer({"ok": True, "release": __version__, "sql": done})
+        else:
+            typer.echo(done, nl=False)
+    elif as_json:
+        answer({"ok": True, "release": __version__, "changed": bool(done), "dropped": done})
+    elif done:
+        for each in done:
+            say(f"  dropped {each}")
+        say("Tables, rows and roles are kept; `pggit-alertd migrate up` puts the rest back.")
+    else:
+        say("Nothing to do: our functions and views are not installed.")
 
 
 async def _rehearse(dsn: str, *, as_json: bool) -> None:

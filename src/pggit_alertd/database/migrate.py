@@ -106,6 +106,33 @@ async def up(dsn: str) -> UpReport:
     return await _attempt(dsn, release)
 
 
+async def down(dsn: str) -> tuple[str, ...]:
+    """Drop our functions, triggers and views; keep every table, row and role. Return what was dropped.
+
+    `up` puts them back. Raises SchemaMissing, DatabaseUnavailable, DatabaseRefused or DatabaseError; then nothing was
+    changed.
+    """
+    for attempt in range(1, LOCK_ATTEMPTS):
+        try:
+            return await _withdraw(dsn)
+        except _BusyError:
+            await asyncio.sleep(LOCK_PAUSES.delay(attempt))
+    return await _withdraw(dsn)
+
+
+async def dry_down(dsn: str) -> str:
+    """Return the SQL that `down` would run, fit for psql. Changes nothing."""
+    async with _transaction(dsn) as connection:
+        await connection.set_read_only(True)
+        if not await _droppable(connection):
+            return "-- Our functions and views are not installed; there is nothing to run.\n"
+    text = (sql_directory() / "down.sql").read_text(encoding="utf-8").strip()
+    turn = [_printed("migration_session", {"lock_timeout": TURN_TIMEOUT}), _printed("migration_lock")]
+    return "\n\n".join(
+        ["BEGIN;", *turn, _printed("migration_session", {"lock_timeout": LOCK_TIMEOUT}), text, "COMMIT;\n"]
+    )
+
+
 async def plan(dsn: str) -> Plan:
     """Return what `up` would do, in a read-only transaction. Raises what `up` raises."""
     async with _transaction(dsn) as connection:
@@ -177,15 +204,7 @@ async def _attempt(dsn: str, release: Release) -> UpReport:
 
     async with _transaction(dsn) as connection:
         connection.add_notice_handler(listen)
-        try:
-            await run(connection, "migration_session", {"lock_timeout": TURN_TIMEOUT})
-            await run(connection, "migration_lock")
-        except psycopg.errors.LockNotAvailable as error:
-            raise DatabaseError(
-                f"Another migration of this database has been running for {TURN_TIMEOUT}; look for application "
-                "'pggit-alertd migrate' in pg_stat_activity, let it finish or end it, and run this again."
-            ) from error
-        await run(connection, "migration_session", {"lock_timeout": LOCK_TIMEOUT})
+        await _take_turn(connection)
         found = await survey(connection, release)
         try:
             for step in found.steps:
@@ -196,6 +215,43 @@ async def _attempt(dsn: str, release: Release) -> UpReport:
             raise _BusyError(await _blocked(connection)) from error
     applied = tuple(step.path for step in found.steps if step.path != "ledger.sql")
     return UpReport(kind=found.kind, applied=applied, notices=tuple(notices))
+
+
+async def _withdraw(dsn: str) -> tuple[str, ...]:
+    async with _transaction(dsn) as connection:
+        await _take_turn(connection)
+        dropped = await _droppable(connection)
+        try:
+            if dropped:
+                await connection.execute((sql_directory() / "down.sql").read_text(encoding="utf-8").encode())
+            await connection.commit()
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+            await connection.rollback()
+            raise _BusyError(await _blocked(connection)) from error
+    return dropped
+
+
+async def _droppable(connection: AsyncConnection[Any]) -> tuple[str, ...]:
+    """Return what `down` would drop. Raises SchemaMissing where nothing of ours is installed."""
+    ((migrated, _),) = await rows(connection, "migration_state")
+    if not migrated:
+        raise SchemaMissing("The database has no schema of pggit-alertd; there is nothing to take away.")
+    ledger = await read_ledger(connection)
+    ours = (ScriptKind.FUNCTION, ScriptKind.VIEW)
+    return tuple(f"{row.kind.value} pggit.{row.name.partition('.')[0]}" for row in ledger if row.kind in ours)
+
+
+async def _take_turn(connection: AsyncConnection[Any]) -> None:
+    """Wait until no other migration of this database runs, then set the time that DDL may wait for a lock."""
+    try:
+        await run(connection, "migration_session", {"lock_timeout": TURN_TIMEOUT})
+        await run(connection, "migration_lock")
+    except psycopg.errors.LockNotAvailable as error:
+        raise DatabaseError(
+            f"Another migration of this database has been running for {TURN_TIMEOUT}; look for application "
+            "'pggit-alertd migrate' in pg_stat_activity, let it finish or end it, and run this again."
+        ) from error
+    await run(connection, "migration_session", {"lock_timeout": LOCK_TIMEOUT})
 
 
 async def _apply(connection: AsyncConnection[Any], step: Step) -> None:
