@@ -32,6 +32,7 @@ needed_function AS (
     FROM (
         VALUES
         ('route_alerts'),
+        ('requeue_missed_alerts'),
         ('hold_disabled_notifications'),
         ('recalculate_all_baselines_rolling'),
         ('maintain_log_partitions'),
