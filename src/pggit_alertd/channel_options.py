@@ -14,5 +14,6 @@ def channel_options(settings: Settings) -> ChannelOptions:
         http_deadline=settings.http_deadline,
         smtp_deadline=settings.smtp_deadline,
         source=settings.source,
+        templates=settings.mail_templates,
         smtp_connections=2 * settings.email_concurrency,
     )

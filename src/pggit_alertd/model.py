@@ -134,7 +134,9 @@ class Notification:
 
     `key` names this notification over all its attempts (the stem of the mail's Message-ID). `dedup_key` names the
     alert at the receiver: PagerDuty folds events with the same key, so a repeated attempt can't page twice.
-    `settled` holds digests (see `recipient_digest`) of mail recipients that need no further attempt.
+    `source` names the installation to people; `group` names what belongs together in one mail thread: one operation and
+    type of alert in one database. `settled` holds digests (see `recipient_digest`) of mail recipients that need no
+    further attempt.
     """
 
     key: str
@@ -143,6 +145,7 @@ class Notification:
     event: Event = Event.TRIGGERED
     test: bool = False
     source: str = ""
+    group: str = ""
     settled: frozenset[str] = frozenset()
 
 
@@ -230,6 +233,7 @@ class Claim:
             alert=self.alert,
             event=self.event,
             source=source,
+            group=f"{self.installation}/{self.alert.operation_type}/{self.alert.alert_type}",
             settled=self.settled,
         )
 

@@ -196,6 +196,18 @@ def test_a_mail_has_the_headers_that_keep_robots_and_threads_in_order() -> None:
     assert len({re.sub(r"\[.*?\] ?", "", str(each["Subject"])) for each in parsed}) == 1
 
 
+def test_mails_of_one_group_share_a_thread() -> None:
+    """Alerts of one operation and type answer one root, others another."""
+    letterhead = Letterhead("alertd@pggit.example", ("ops@example.com",))
+
+    def root(**changes: str) -> str:
+        mail = compose(replace(NOTIFICATION, **changes), letterhead, datetime(2026, 1, 1, tzinfo=UTC), text="x")  # type: ignore[arg-type]
+        return str(email.message_from_bytes(mail, policy=email.policy.default)["References"])
+
+    assert root(dedup_key="a", group="db/commit/ANOMALY") == root(dedup_key="b", group="db/commit/ANOMALY")
+    assert root(dedup_key="a", group="db/commit/ANOMALY") != root(dedup_key="a", group="db/merge/ANOMALY")
+
+
 def test_a_subject_that_looks_encoded_is_not_decoded() -> None:
     """An encoded word in an alert's text, with a line break inside, is shown as it was written."""
     alert = replace(NOTIFICATION.alert, operation_type="=?utf-8?q?=0D=0ABcc:_victim=40example.com?=", factor=None)

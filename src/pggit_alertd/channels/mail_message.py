@@ -131,8 +131,8 @@ def message_id(notification: Notification, domain: str) -> str:
 
 
 def thread_root(notification: Notification, domain: str) -> str:
-    """Return the identifier of the mail that was never sent and that all mails about one alert answer."""
-    return f"<alert.{_digest(notification.dedup_key)}@{domain}>"
+    """Return the identifier of the mail that was never sent and that all mails about one group of alerts answer."""
+    return f"<alert.{_digest(notification.group or notification.dedup_key)}@{domain}>"
 
 
 def _digest(text: str) -> str:

@@ -103,6 +103,12 @@ class Settings(BaseSettings):
         "who may write a setting can't make this program call services inside your network.",
         default=False,
     )
+    mail_templates: Annotated[str | None, values.line(1000)] = _setting(
+        "Destinations",
+        "A folder with templates of your own, `mail.html.j2` or `mail.txt.j2`. One that fails is reported in the log, "
+        "and the built-in text is sent.",
+        None,
+    )
     source: Annotated[str, values.line(100)] = _setting(
         "Destinations",
         "What messages call this installation, so that who is paged knows which database is meant.",
