@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 COVERAGE ?= 90
 ARGS ?=
+# How many processes share the tests. One server of PostgreSQL each, so more than the cores gains nothing.
+PARALLEL ?= --numprocesses=auto --dist=loadscope
 BIN := $(VENV)/bin
 
 define bootstrap
@@ -40,7 +42,7 @@ run: ready-embedded ## Run the daemon; settings come from the environment (docs/
 	@$(BIN)/pggit-alertd run $(ARGS)
 
 test: ready-test ## Run the tests (ARGS='-k queue -x')
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest $(PARALLEL) $(ARGS)
 
 check: lint types contracts sql settings ## Everything a change must pass beside the tests
 

@@ -72,7 +72,9 @@ class Alert:
     """An alert as it was when it was routed: the snapshot that travels in the queue row.
 
     Durations are microseconds. `factor` is duration / baseline p99; None for alerts that have no baseline.
-    `occurred_at` is aware, UTC. `message` is the one-line text made by SQL.
+    `occurred_at` is aware, UTC. `message` is the one-line text made by SQL. `note` is a sentence about this message
+    that people must read ("was muted by ...", "sent here because #ops is broken: ..."); `actor` is who acknowledged or
+    resolved. `alert_type` SYSTEM marks what the daemon has to say about itself: `message` is then all there is.
     """
 
     alert_id: int | None
@@ -89,6 +91,8 @@ class Alert:
     user_name: str | None = None
     metric_id: int | None = None
     escalated: bool = False
+    note: str | None = None
+    actor: str | None = None
 
     @classmethod
     def from_snapshot(cls, snapshot: Mapping[str, Any], message: str, occurred_at: datetime) -> "Alert":
@@ -112,6 +116,8 @@ class Alert:
             user_name=_text(snapshot.get("user_name")),
             metric_id=_whole(snapshot.get("metric_id")),
             escalated=bool(snapshot.get("escalated")),
+            note=_text(snapshot.get("note")),
+            actor=_text(snapshot.get("actor")),
         )
 
 
@@ -129,6 +135,20 @@ def _text(value: object) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Digest:
+    """Alerts that travel in one message.
+
+    `count` includes the notification's own alert, which is the worst of them; `worst` lists the worst few, worst first,
+    that one included. `first_at` and `last_at` are aware, UTC: when the earliest and the latest of them occurred.
+    """
+
+    count: int
+    first_at: datetime
+    last_at: datetime
+    worst: tuple[Alert, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Notification:
     """What a channel is asked to say: pure, with no trace of the queue.
 
@@ -136,7 +156,8 @@ class Notification:
     alert at the receiver: PagerDuty folds events with the same key, so a repeated attempt can't page twice.
     `source` names the installation to people; `group` names what belongs together in one mail thread: one operation and
     type of alert in one database. `settled` holds digests (see `recipient_digest`) of mail recipients that need no
-    further attempt.
+    further attempt. `digest` is set when the message speaks for several alerts. `folded` says that the event's own
+    trigger was never sent, so that this message has to tell both.
     """
 
     key: str
@@ -147,6 +168,8 @@ class Notification:
     source: str = ""
     group: str = ""
     settled: frozenset[str] = frozenset()
+    digest: Digest | None = None
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
