@@ -1,7 +1,7 @@
 """The only writer of outbox, queue and log: route, claim, acknowledge, pause.
 
 Every method is one statement of sql/queries in autocommit. What an ack may change is decided in SQL by the fence
-(queue_id, claim_no, worker, claimed_at); docs/design/lease.md goes through the failure cases.
+(queue_id, claim_no, worker, claimed_at); docs/design/delivery.md goes through the failure cases.
 """
 
 import json
