@@ -6,6 +6,7 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
+from pggit_alertd.database import queries
 from support.alerts import Alerts
 
 pytestmark = pytest.mark.servers
@@ -118,8 +119,8 @@ async def test_a_bulk_replay_says_of_each_what_became_of_it(alerts: Alerts) -> N
         (first, "released", "replayed", "postgres"),
         (second, "released", "replayed", "postgres"),
     ]
-    for nothing in (None, []):
-        assert await alerts.rows("SELECT * FROM pggit.replay_notifications(%s::bigint[])", nothing) == []
+    for nothing in ("NULL", "'{}'"):
+        assert await alerts.rows(f"SELECT * FROM pggit.replay_notifications({nothing})") == []  # noqa: S608
 
 
 async def test_what_another_session_holds_is_passed_by(alerts: Alerts, database: str) -> None:
@@ -147,6 +148,7 @@ async def test_a_discarded_notification_is_no_dead_letter_any_more(alerts: Alert
         (queue_id, True, None)
     ]
     assert await found(alerts) == [other]
+    assert await alerts.rows(queries.load("queue_depth")) == [("slack", "failed", 1, 0.0)]
     assert await alerts.queue("status, discarded_at IS NOT NULL") == [("failed", True), ("failed", False)]
     assert (await alerts.log("queue_id, status, reason, worker, error_message"))[-1] == (
         queue_id,

@@ -43,15 +43,15 @@ async def test_an_alert_is_told_from_beginning_to_end(alerts: Alerts) -> None:
     assert [kind for kind, _ in await lines(alerts, alert_id)] == ["raised", "setting", "outbox"]
     await alerts.route()
     queue_id = (await alerts.queue("queue_id"))[0][0]
-    await alerts.rows(
-        """
-        INSERT INTO pggit.alert_notification_log (alert_id, queue_id, claim_no, channel, recipient, attempt, status,
-            reason, error_message, response_code, delivery_time_ms, worker, sent_at)
-        VALUES (%(alert)s, %(queue)s, 1, 'slack', '#pgit-alerts', 1, 'retry', 'rate_limited', 'slow down', 429, 12, 'w1',
-                now() + interval '1 s'),
-            (%(alert)s, %(queue)s, 2, 'slack', '#pgit-alerts', 2, 'sent', NULL, NULL, 200, 7, 'w2', now() + interval '3 s')
-        """.replace("%(alert)s", str(alert_id)).replace("%(queue)s", str(queue_id))
-    )
+    for attempt, (status, reason, detail, code, took) in enumerate(
+        [("retry", "rate_limited", "slow down", 429, 12), ("sent", None, None, 200, 7)], start=1
+    ):
+        await alerts.rows(
+            "INSERT INTO pggit.alert_notification_log (alert_id, queue_id, claim_no, channel, recipient, attempt,"
+            " status, reason, error_message, response_code, delivery_time_ms, worker, sent_at)"
+            " VALUES (%s, %s, %s, 'slack', '#pgit-alerts', %s, %s, %s, %s, %s, %s, %s, now() + %s * interval '1 s')",
+            *(alert_id, queue_id, attempt, attempt, status, reason, detail, code, took, f"w{attempt}", attempt),
+        )
     await alerts.rows("UPDATE pggit.alert_notification_queue SET status = 'sent', sent_at = now() - interval '5 s'")
     await alerts.rows(
         "UPDATE pggit.performance_alerts SET is_acknowledged = TRUE, acknowledged_by = 'ann',"

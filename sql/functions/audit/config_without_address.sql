@@ -13,12 +13,16 @@ SELECT CASE jsonb_typeof(p_config) WHEN 'object' THEN coalesce(
                 CASE
                     WHEN c.key NOT IN ('to', 'cc', 'email') THEN c.value
                     WHEN jsonb_typeof(c.value) = 'array' THEN (
-                        SELECT nullif(coalesce(jsonb_agg(a.value ORDER BY a.number), '[]'), CASE jsonb_array_length(c.value) WHEN 0 THEN NULL ELSE '[]'::jsonb END)
+                        SELECT CASE
+                            WHEN count(*) > 0 OR c.value = '[]'
+                                THEN coalesce(jsonb_agg(a.value ORDER BY a.number), '[]')
+                        END
                         FROM jsonb_array_elements(c.value) WITH ORDINALITY AS a (value, number)
-                        WHERE jsonb_typeof(a.value) <> 'string' OR lower(btrim(a.value #>> '{}')) <> lower(btrim(p_address))
+                        WHERE jsonb_typeof(a.value) <> 'string'
+                            OR lower(btrim(a.value #>> '{}')) <> lower(btrim(p_address))
                     )
-                    WHEN jsonb_typeof(c.value) = 'string' AND lower(btrim(c.value #>> '{}')) = lower(btrim(p_address)) THEN NULL
-                    ELSE c.value
+                    WHEN jsonb_typeof(c.value) <> 'string'
+                        OR lower(btrim(c.value #>> '{}')) <> lower(btrim(p_address)) THEN c.value
                 END AS value
             FROM jsonb_each(p_config) AS c (key, value)
         ) AS kept

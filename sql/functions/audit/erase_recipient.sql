@@ -25,7 +25,7 @@ BEGIN
         config = pggit.config_without_address(s.config, v_address),
         name = pggit.without_address(s.name, v_address)
     WHERE pggit.config_without_address(s.config, v_address) IS DISTINCT FROM s.config
-        OR pggit.without_address(s.name, v_address) IS DISTINCT FROM s.name;
+        OR pggit.holds_address(s.name, v_address);
     GET DIAGNOSTICS touched = ROW_COUNT;
     v_touched := v_touched || jsonb_build_object(relation, touched);
     RETURN NEXT;
@@ -33,7 +33,7 @@ BEGIN
     relation := 'alert_notification_settings, other keys of config: mend by hand';
     SELECT count(*) INTO touched
     FROM pggit.alert_notification_settings AS s
-    WHERE pggit.without_address(s.config::text, v_address) <> s.config::text;
+    WHERE pggit.holds_address(s.config::text, v_address);
     v_touched := v_touched || jsonb_build_object(relation, touched);
     RETURN NEXT;
 
@@ -41,7 +41,9 @@ BEGIN
     WITH held AS MATERIALIZED (
         SELECT q.queue_id
         FROM pggit.alert_notification_queue AS q
-        WHERE strpos(lower(concat_ws(' ', q.error_message, q.message, q.recipient, q.alert::text, q.metadata::text)), v_address) > 0
+        WHERE pggit.holds_address(
+            concat_ws(' ', q.error_message, q.message, q.recipient, q.alert::text, q.metadata::text), v_address
+        )
             OR v_digest = ANY (q.settled)
         ORDER BY q.queue_id
         FOR UPDATE OF q
@@ -66,7 +68,7 @@ BEGIN
         error_message = pggit.without_address(l.error_message, v_address),
         recipient = pggit.without_address(l.recipient, v_address),
         worker = pggit.without_address(l.worker, v_address)
-    WHERE strpos(lower(concat_ws(' ', l.error_message, l.recipient, l.worker)), v_address) > 0;
+    WHERE pggit.holds_address(concat_ws(' ', l.error_message, l.recipient, l.worker), v_address);
     GET DIAGNOSTICS touched = ROW_COUNT;
     v_touched := v_touched || jsonb_build_object(relation, touched);
     RETURN NEXT;
@@ -77,7 +79,7 @@ BEGIN
         last_error = pggit.without_address(d.last_error, v_address),
         open_reason = pggit.without_address(d.open_reason, v_address),
         recipient = pggit.without_address(d.recipient, v_address)
-    WHERE strpos(lower(concat_ws(' ', d.last_error, d.open_reason, d.recipient)), v_address) > 0;
+    WHERE pggit.holds_address(concat_ws(' ', d.last_error, d.open_reason, d.recipient), v_address);
     GET DIAGNOSTICS touched = ROW_COUNT;
     v_touched := v_touched || jsonb_build_object(relation, touched);
     RETURN NEXT;
@@ -87,7 +89,7 @@ BEGIN
     SET
         before = pggit.without_address(a.before::text, v_address)::jsonb,
         after = pggit.without_address(a.after::text, v_address)::jsonb
-    WHERE strpos(lower(concat_ws(' ', a.before::text, a.after::text)), v_address) > 0;
+    WHERE pggit.holds_address(concat_ws(' ', a.before::text, a.after::text), v_address);
     GET DIAGNOSTICS touched = ROW_COUNT;
     v_touched := v_touched || jsonb_build_object(relation, touched);
     RETURN NEXT;

@@ -2,15 +2,15 @@
 CREATE OR REPLACE FUNCTION pggit.without_address(p_text text, p_address text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-SET search_path = pg_catalog, pggit, pg_temp
 AS $$
 SELECT CASE
-    WHEN strpos(lower(p_text), lower(p_address)) = 0 THEN p_text
-    ELSE regexp_replace(
+    WHEN strpos(lower(p_text), lower(p_address)) > 0 THEN regexp_replace(
         p_text,
-        '(?<![[:alnum:]._%+-])' || regexp_replace(p_address, '([^[:alnum:]@_-])', '\\\1', 'g') || '(?![[:alnum:]-]|\.[[:alnum:]])',
+        '(?<![[:alnum:]._%+-])' || regexp_replace(p_address, '([^[:alnum:]@_-])', '\\\1', 'g')
+        || '(?![[:alnum:]-]|\.[[:alnum:]])',
         '***', 'gi'
     )
+    ELSE p_text
 END
 $$;
 

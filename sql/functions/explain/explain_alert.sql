@@ -4,7 +4,9 @@
 -- A time that no client could read (pgGit's columns take infinity) is left out.
 -- Reads the log through alert_notification_log_alert and the queue through its unique key.
 CREATE OR REPLACE FUNCTION pggit.explain_alert(p_alert_id bigint)
-RETURNS TABLE (step bigint, at timestamptz, kind text, queue_id bigint, setting_id integer, subject text, sentence text)
+RETURNS TABLE (
+    step bigint, at timestamptz, kind text, queue_id bigint, setting_id integer, subject text, sentence text
+)
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
 AS $$
@@ -23,7 +25,9 @@ logged AS MATERIALIZED (
 -- The writer's session zone is unknown, so a queue row's own time is the better one.
 alert AS MATERIALIZED (
     SELECT
-        coalesce((SELECT min(n.occurred_at) FROM notification AS n WHERE n.event = 'triggered'), a.created_at::timestamptz) AS at,
+        coalesce(
+            (SELECT min(n.occurred_at) FROM notification AS n WHERE n.event = 'triggered'), a.created_at::timestamptz
+        ) AS at,
         FALSE AS deleted,
         a.operation_type,
         a.alert_type,
@@ -52,9 +56,12 @@ alert AS MATERIALIZED (
 ),
 
 fact AS (
-    SELECT 1 AS part, a.at, 0 AS tie, 'raised' AS kind, NULL::bigint AS queue_id, NULL::integer AS setting_id, 'alert' AS subject,
-        concat_ws(' ', a.severity, a.alert_type, 'of', a.operation_type || ':', a.message)
-        || CASE WHEN a.deleted THEN ' (the alert has been deleted since; this is from its notification)' ELSE '' END AS sentence
+    SELECT
+        1 AS part, a.at, 0 AS tie, 'raised' AS kind, NULL::bigint AS queue_id, NULL::integer AS setting_id,
+        'alert' AS subject,
+        concat_ws(' ', a.severity, a.alert_type, 'of', a.operation_type || ':', a.message) || CASE
+            WHEN a.deleted THEN ' (the alert has been deleted since; this is from its notification)' ELSE ''
+        END AS sentence
     FROM alert AS a
     UNION ALL
     SELECT 1, NULL, 0, 'deleted', NULL, NULL, 'alert', 'the alert has been deleted; the log is all that is left of it'
@@ -77,7 +84,8 @@ fact AS (
     WHERE o.alert_id = p_alert_id
     UNION ALL
     SELECT 2, NULL, row_number() OVER ()::integer, 'setting', NULL, v.setting_id,
-        format('%s %s (setting %s)', v.channel, v.recipient, concat_ws(', ', v.setting_id, left(v.setting_name, 80))), 'now ' || v.verdict
+        format('%s %s (setting %s)', v.channel, v.recipient, concat_ws(', ', v.setting_id, left(v.setting_name, 80))),
+        'now ' || v.verdict
     FROM alert AS a
     CROSS JOIN LATERAL pggit.setting_verdicts(a.operation_type, a.alert_type, a.severity) AS v
     UNION ALL
@@ -95,7 +103,8 @@ fact AS (
         pggit.log_sentence(l.log_row)
     FROM logged AS l
     UNION ALL
-    SELECT 4, NULL, 1, 'next', n.queue_id, n.setting_id, n.channel || ' ' || n.recipient, pggit.notification_outlook(n.queue_id)
+    SELECT 4, NULL, 1, 'next', n.queue_id, n.setting_id, n.channel || ' ' || n.recipient,
+        pggit.notification_outlook(n.queue_id)
     FROM notification AS n
     UNION ALL
     SELECT 4, NULL, 1, 'next', NULL, NULL, 'alert', 'nobody is told: no notification was queued'

@@ -5,7 +5,8 @@ LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
 AS $$
 SELECT CASE
-    WHEN q.status = 'sent' THEN concat('sent', ' ' || pggit.duration_text(now() - q.sent_at) || ' ago; nothing more happens')
+    WHEN q.status = 'sent'
+        THEN concat('sent', ' ' || pggit.duration_text(now() - q.sent_at) || ' ago', '; nothing more happens')
     WHEN q.discarded_at IS NOT NULL
         THEN format('discarded %s ago; nothing more happens', pggit.duration_text(now() - q.discarded_at))
     WHEN q.status = 'failed' THEN concat(
@@ -17,13 +18,16 @@ SELECT CASE
         'being sent now by %s; if that worker vanishes, others take over in %s',
         q.claimed_by, pggit.duration_text(q.next_attempt_at - now())
     )
-    WHEN q.claimed_by IS NOT NULL THEN format('worker %s has vanished with it; the next claim takes it over', q.claimed_by)
+    WHEN q.claimed_by IS NOT NULL
+        THEN format('worker %s has vanished with it; the next claim takes it over', q.claimed_by)
     WHEN s.setting_id IS NULL THEN 'its setting was deleted, so the next attempt ends it as a dead letter'
     WHEN s.enabled IS NOT TRUE OR q.next_attempt_at = 'infinity'
         THEN format('held: setting %s is disabled; it is sent when the setting is enabled', s.setting_id)
-    WHEN s.problem IS NOT NULL THEN format('setting %s is broken, so the next attempt ends it: %s', s.setting_id, s.problem)
+    WHEN s.problem IS NOT NULL
+        THEN format('setting %s is broken, so the next attempt ends it: %s', s.setting_id, s.problem)
     WHEN d.opened_at IS NOT NULL THEN concat(
-        format('waiting: destination broken since %s', to_char(d.opened_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SSZ')),
+        'waiting: destination broken since ',
+        to_char(d.opened_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SSZ'),
         ': ' || d.open_reason,
         CASE WHEN d.open_until > now() THEN '; tried again in ' || pggit.duration_text(d.open_until - now())
             ELSE '; it is being tried again' END
