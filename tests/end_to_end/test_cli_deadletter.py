@@ -151,6 +151,24 @@ async def test_all_are_replayed_only_after_a_yes(desk: Desk) -> None:
     assert await desk.states() == {"pending": 603, "failed": 3}
 
 
+async def test_what_was_done_before_an_error_stays_done_and_is_told(desk: Desk) -> None:
+    """An error in the second batch ends the command with its reason; the first batch is sent again, and counted."""
+    numbers = await desk.dead(600)
+    await desk.alerts.rows(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'not this one' USING ERRCODE = 'lock_not_available'; END $$"
+    )
+    await desk.alerts.rows(
+        "CREATE TRIGGER refuse BEFORE UPDATE ON pggit.alert_notification_queue"
+        f" FOR EACH ROW WHEN (old.queue_id = {min(numbers)}) EXECUTE FUNCTION refuse()"
+    )
+    ended = await desk.deadletter("replay", "--all", "--yes")
+    assert ended.status == 1
+    assert "500 notifications of 600 done before this; run it again for the rest." in ended.err
+    assert "not this one" in ended.err
+    assert await desk.states() == {"pending": 500, "failed": 100}
+
+
 async def test_a_filter_chooses_what_is_replayed(desk: Desk) -> None:
     """Only what matches is sent again; a filter that matches nothing is no failure."""
     await desk.dead(2, operation="merge")

@@ -16,10 +16,12 @@ from pggit_alertd.cli.reporting import (
     answering,
     complain,
     load_settings,
+    missing,
     plain,
     say,
 )
 from pggit_alertd.cli.times import moment
+from pggit_alertd.errors import AlertdError
 
 if TYPE_CHECKING:
     from pggit_alertd.database.pool import Database
@@ -82,8 +84,8 @@ def show(
 
     story = _run(lambda database: dead_letters.show(database, queue_id), as_json=as_json)
     if story is None:
-        _missing(f"There is no notification {queue_id}; retention may have removed it.", as_json=as_json)
-    elif as_json:
+        missing(f"There is no notification {queue_id}; retention may have removed it.", as_json=as_json)
+    if as_json:
         answer({"ok": True, "notification": asdict(story)})
     else:
         _tell(story)
@@ -201,8 +203,13 @@ async def _work(
         if numbers and question:
             _confirm(question.format(_count(len(numbers))), as_json=as_json)
     tally = dead_letters.Tally()
-    async for tally in do(numbers):
-        _progress(tally.seen, len(numbers))
+    try:
+        async for tally in do(numbers):
+            _progress(tally.seen, len(numbers))
+    except AlertdError:
+        if tally.done:
+            complain(f"{_count(len(tally.done))} of {len(numbers)} done before this; run it again for the rest.")
+        raise
     return tally
 
 
@@ -241,15 +248,6 @@ def _report(tally: "Tally", verb: str, *, as_json: bool) -> None:
             complain(f"  and {len(causes) - MOST_CAUSES} more causes; --json names each")
     if tally.problems:
         raise typer.Exit(ExitStatus.FAILED)
-
-
-def _missing(message: str, *, as_json: bool) -> None:
-    if as_json:
-        status = int(ExitStatus.FAILED)
-        answer({"ok": False, "error": {"kind": "NotFound", "message": message, "exit_status": status}})
-    else:
-        complain(message)
-    raise typer.Exit(ExitStatus.FAILED)
 
 
 def _count(number: int) -> str:

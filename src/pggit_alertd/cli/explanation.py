@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pggit_alertd.cli.reporting import AsJson, ExitStatus, answer, answering, complain, load_settings, say
+from pggit_alertd.cli.reporting import AsJson, answer, answering, load_settings, missing, say
 from pggit_alertd.cli.times import moment
 
 if TYPE_CHECKING:
@@ -40,16 +40,11 @@ def explain(
 
         lines = asyncio.run(ask())
     if not lines:
-        message = (
+        missing(
             f"There is no alert {alert_id}, and the delivery log has nothing about one. It may have been removed by "
-            "retention, or the number is another database's."
+            "retention, or the number is another database's.",
+            as_json=as_json,
         )
-        if as_json:
-            status = int(ExitStatus.FAILED)
-            answer({"ok": False, "error": {"kind": "NotFound", "message": message, "exit_status": status}})
-        else:
-            complain(message)
-        raise typer.Exit(ExitStatus.FAILED)
     if as_json:
         answer({"ok": True, "alert_id": alert_id, "lines": [asdict(line) for line in lines]})
         return
