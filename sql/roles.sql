@@ -41,6 +41,8 @@ pggit.alertd_worker,
 pggit.performance_baseline_history,
 pggit.scheduled_job,
 pggit.scheduled_job_run,
+pggit.notification_settings_audit,
+pggit.v_alert_history,
 pggit.branch_ref
 FROM PUBLIC;
 
@@ -76,8 +78,12 @@ BEGIN
     pggit.performance_baseline_history,
     pggit.scheduled_job,
     pggit.scheduled_job_run,
+    pggit.v_alert_history,
     pggit.branch_ref
     TO pggit_alertd_daemon, pggit_alertd_operator, pggit_alertd_reader;
+
+    -- Kept by trigger; nobody may rewrite it.
+    GRANT SELECT ON TABLE pggit.notification_settings_audit TO pggit_alertd_operator, pggit_alertd_reader;
 
     GRANT INSERT, UPDATE, DELETE ON TABLE
     pggit.alert_outbox,
@@ -122,6 +128,17 @@ BEGIN
             ('give_up_behind_open_breakers', 'pggit_alertd_daemon'),
             ('queue_fallbacks', 'pggit_alertd_daemon'),
             ('replay_notification', 'pggit_alertd_operator'),
+            ('replay_notifications', 'pggit_alertd_operator'),
+            ('discard_notifications', 'pggit_alertd_operator'),
+            ('erase_recipient', 'pggit_alertd_operator'),
+            ('explain_alert', 'pggit_alertd_daemon'),
+            ('explain_alert', 'pggit_alertd_operator'),
+            ('explain_alert', 'pggit_alertd_reader'),
+            ('notification_outlook', 'pggit_alertd_daemon'),
+            ('notification_outlook', 'pggit_alertd_operator'),
+            ('notification_outlook', 'pggit_alertd_reader'),
+            ('setting_verdicts', 'pggit_alertd_operator'),
+            ('setting_verdicts', 'pggit_alertd_reader'),
             ('recalculate_all_baselines_rolling', 'pggit_alertd_daemon'),
             ('maintain_log_partitions', 'pggit_alertd_daemon'),
             ('purge_notifications', 'pggit_alertd_daemon'),
