@@ -16,14 +16,19 @@ from pggit_alertd.channels.http import HttpClient, Reply
 from pggit_alertd.metrics import Metrics
 
 SETTING = "PGGIT_ALERTD_HEARTBEAT_URL"
+# On a quiet system the loops may sleep longer than the interval, so each is asked for a round this long before a ping.
+LEAD_SECONDS = 5.0
 BODY = json.dumps({"service": "pggit-alertd", "version": __version__}).encode()
 _log = logs.get("heartbeat")
 
 
 class Cycle(Protocol):
-    """A loop that counts its whole rounds against the database."""
+    """A loop that counts its whole rounds against the database, and may be asked for one."""
 
     rounds: int
+
+    def wake(self) -> None:
+        """Ask for a round soon."""
 
 
 class Storing(Protocol):
@@ -75,7 +80,11 @@ class Heartbeat:
         if self._endpoint is None:
             return
         while True:
-            await asyncio.sleep(self._interval)
+            lead = min(LEAD_SECONDS, self._interval / 2)
+            await asyncio.sleep(self._interval - lead)
+            for loop in self._loops:
+                loop.wake()
+            await asyncio.sleep(lead)
             try:
                 await self.beat()
             except Exception as error:  # noqa: BLE001 - the loop's edge: a switch that fails must not stop deliveries

@@ -120,7 +120,7 @@ async def test_retention_drops_whole_months_and_empties_the_default_partition(co
 
 
 async def test_retention_keeps_held_baselines_and_open_runs(connection: Connection) -> None:
-    """History goes, candidates that wait for a human stay; runs go, one that is still open stays; silent workers go, and conditions that are over."""
+    """What is over goes: history, runs, conditions, silent workers; what waits for a human or is still open stays."""
     await connection.execute("""
         INSERT INTO pggit.performance_baseline_history
             (operation_type, status, calculated_at, decided_by, decided_at, error_message)

@@ -20,6 +20,9 @@ FORBIDDEN = [
     ("pggit_alertd_reader", "SELECT config FROM pggit.alert_notification_settings"),
     ("pggit_alertd_reader", "DELETE FROM pggit.alert_notification_log"),
     ("pggit_alertd_reader", "SELECT pggit.approve_baseline(1)"),
+    ("pggit_alertd_reader", "SELECT pggit.notify_operators('drill', 'INFO', 'm')"),
+    ("pggit_alertd_operator", "SELECT * FROM pggit.self_check()"),
+    ("pggit_alertd_operator", "DELETE FROM pggit.alertd_condition"),
     ("pggit_alertd_reader", "UPDATE pggit.alert_notification_queue SET status = 'sent'"),
     ("pggit_alertd_operator", "UPDATE pggit.alert_notification_queue SET status = 'sent'"),
     ("pggit_alertd_operator", "UPDATE pggit.performance_baselines SET is_active = FALSE"),
@@ -31,6 +34,10 @@ FORBIDDEN = [
 ALLOWED = [
     ("pggit_alertd_reader", "SELECT * FROM pggit.alert_notification_queue, pggit.alert_notification_log"),
     ("pggit_alertd_reader", "SELECT setting_id, recipient, enabled FROM pggit.alert_notification_settings"),
+    ("pggit_alertd_reader", "SELECT * FROM pggit.v_system_health, pggit.v_notification_delivery"),
+    ("pggit_alertd_reader", "SELECT * FROM pggit.v_notification_failures, pggit.alertd_condition"),
+    ("pggit_alertd_operator", "SELECT * FROM pggit.current_conditions()"),
+    ("pggit_alertd_operator", "SELECT pggit.notify_operators('drill', 'INFO', 'm')"),
     ("pggit_alertd_operator", "SELECT config FROM pggit.alert_notification_settings"),
     ("pggit_alertd_operator", "UPDATE pggit.alert_notification_settings SET enabled = FALSE"),
     ("pggit_alertd_operator", "SELECT * FROM pggit.recalculate_all_baselines_rolling(7, 10, FALSE)"),
@@ -47,6 +54,7 @@ ALLOWED = [
     ("pggit_alertd_daemon", "SELECT * FROM pggit.recalculate_all_baselines_rolling()"),
     ("pggit_alertd_daemon", "SELECT * FROM pggit.maintain_log_partitions(1)"),
     ("pggit_alertd_daemon", "SELECT * FROM pggit.purge_notifications()"),
+    ("pggit_alertd_daemon", "SELECT * FROM pggit.self_check()"),
 ]
 PARAMETER = re.compile(r"%\((\w+)\)s")
 
