@@ -76,11 +76,11 @@ async def later(alerts: Alerts, by: str) -> None:
 
 async def told(alerts: Alerts) -> list[tuple[str, str]]:
     """Return the notifications about the daemon so far: event and message."""
-    return [(event, message) for event, message in await alerts.queue("event, message", "group_key IS NOT NULL")]
+    return [(event, message) for event, message in await alerts.queue("event, message", "alert ->> 'alert_type' = 'SYSTEM'")]
 
 
 Statement = tuple[Any, ...]
-EMPTY_QUEUE = "DELETE FROM pggit.alert_notification_queue WHERE group_key IS NULL"
+EMPTY_QUEUE = "DELETE FROM pggit.alert_notification_queue WHERE alert = '{}'"
 SUCCEED = "UPDATE pggit.scheduled_job_run SET status = 'succeeded'"
 # What brings each condition about, and what mends it.
 TROUBLES: dict[Kind, tuple[list[Statement], str]] = {

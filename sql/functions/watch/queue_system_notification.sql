@@ -1,5 +1,6 @@
 -- Queue what the daemon says about itself for the given settings; returns the settings it was queued for.
--- p_dedup names one occurrence at receivers that fold events, so that `resolved` ends what `triggered` began.
+-- p_dedup names one occurrence at receivers that fold events, so that `resolved` ends what `triggered` began; as the
+-- episode it keeps messages about different occurrences from being sent as one.
 CREATE OR REPLACE FUNCTION pggit.queue_system_notification(
     p_setting_ids integer [],
     p_event text,
@@ -32,13 +33,14 @@ BEGIN
             CASE WHEN p_severity = 'CRITICAL' THEN 0 ELSE 1 END,
             p_event,
             'pggit-alertd/SYSTEM',
-            s.destination_key,
+            coalesce(s.destination_key, ''),
             jsonb_strip_nulls(jsonb_build_object(
                 'alert_type', 'SYSTEM',
                 'operation_type', 'pggit-alertd',
                 'severity', p_severity,
                 'condition', left(p_condition, 100),
-                'dedup', left(p_dedup, 100)
+                'dedup', left(p_dedup, 100),
+                'episode', left(p_dedup, 100)
             )),
             greatest(now(), d.paused_until),
             now() + CASE WHEN p_severity = 'CRITICAL' THEN interval '24 hours' ELSE interval '4 hours' END
