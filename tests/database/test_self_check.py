@@ -76,7 +76,9 @@ async def later(alerts: Alerts, by: str) -> None:
 
 async def told(alerts: Alerts) -> list[tuple[str, str]]:
     """Return the notifications about the daemon so far: event and message."""
-    return [(event, message) for event, message in await alerts.queue("event, message", "alert ->> 'alert_type' = 'SYSTEM'")]
+    return [
+        (event, message) for event, message in await alerts.queue("event, message", "alert ->> 'alert_type' = 'SYSTEM'")
+    ]
 
 
 Statement = tuple[Any, ...]
