@@ -43,7 +43,11 @@ pggit.scheduled_job,
 pggit.scheduled_job_run,
 pggit.notification_settings_audit,
 pggit.v_alert_history,
-pggit.branch_ref
+pggit.branch_ref,
+pggit.alertd_condition,
+pggit.v_system_health,
+pggit.v_notification_delivery,
+pggit.v_notification_failures
 FROM PUBLIC;
 
 DO $$
@@ -79,7 +83,11 @@ BEGIN
     pggit.scheduled_job,
     pggit.scheduled_job_run,
     pggit.v_alert_history,
-    pggit.branch_ref
+    pggit.branch_ref,
+    pggit.alertd_condition,
+    pggit.v_system_health,
+    pggit.v_notification_delivery,
+    pggit.v_notification_failures
     TO pggit_alertd_daemon, pggit_alertd_operator, pggit_alertd_reader;
 
     -- Kept by trigger; nobody may rewrite it.
@@ -142,6 +150,10 @@ BEGIN
             ('recalculate_all_baselines_rolling', 'pggit_alertd_daemon'),
             ('maintain_log_partitions', 'pggit_alertd_daemon'),
             ('purge_notifications', 'pggit_alertd_daemon'),
+            ('self_check', 'pggit_alertd_daemon'),
+            ('current_conditions', 'pggit_alertd_operator'),
+            ('notify_operators', 'pggit_alertd_daemon'),
+            ('notify_operators', 'pggit_alertd_operator'),
             ('notify_on_alert', 'pggit_alertd_operator'),
             ('check_alert_escalation', 'pggit_alertd_operator'),
             ('recalculate_all_baselines_rolling', 'pggit_alertd_operator'),

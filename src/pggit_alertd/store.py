@@ -223,6 +223,10 @@ class Store:
         """Leave a sign of life."""
         await self._database.execute("worker_beat", {"worker": self.worker, "hostname": hostname, "version": version})
 
+    async def farewell(self) -> None:
+        """Say that this worker ends in order, so that nobody waits for its next sign of life."""
+        await self._database.execute("worker_farewell", {"worker": self.worker})
+
     async def depth(self) -> list[Depth]:
         """Return how much waits and how much has failed, per channel."""
         return [Depth(*row) for row in await self._database.fetch("queue_depth")]

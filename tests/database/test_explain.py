@@ -111,7 +111,7 @@ async def test_what_happens_next_names_the_first_thing_in_the_way(alerts: Alerts
     assert "no daemon has given a sign of life" in await outlook(alerts)
     await alerts.rows("INSERT INTO pggit.alertd_worker (worker, hostname, version) VALUES ('w', 'h', '1')")
     assert await outlook(alerts, "next_attempt_at = now() + interval '42 s'") == (
-        "next attempt in 42 s; given up in 4 h 0 min"
+        "next attempt in 42 s; given up in 4 h"
     )
     assert await outlook(alerts, "next_attempt_at = now() - interval '3 min'") == "due for 3 min"
     await alerts.rows(
@@ -120,7 +120,7 @@ async def test_what_happens_next_names_the_first_thing_in_the_way(alerts: Alerts
     )
     paused = await outlook(alerts)
     assert paused.startswith("waiting: destination paused until 2")
-    assert paused.endswith("Z (in 2 h 0 min)")
+    assert paused.endswith("Z (in 2 h)")
     await alerts.rows(
         "UPDATE pggit.alert_destination"
         " SET opened_at = now(), open_until = now() + interval '30 s', open_reason = 'HTTP 500'"
@@ -219,6 +219,8 @@ async def test_spans_are_told_in_their_two_largest_units(alerts: Alerts) -> None
         ("-42 s", "42 s"),
         ("3 min 20 s", "3 min"),
         ("125 min", "2 h 5 min"),
+        ("3 h", "3 h"),
+        ("2 d", "2 d"),
         ("76 h", "3 d 4 h"),
     ]:
         assert await alerts.value("SELECT pggit.duration_text(%s::interval)", span) == text

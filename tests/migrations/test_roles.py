@@ -26,6 +26,9 @@ FORBIDDEN = [
     ("pggit_alertd_daemon", "SELECT pggit.erase_recipient('a@example.com')"),
     ("pggit_alertd_operator", "DELETE FROM pggit.notification_settings_audit"),
     ("pggit_alertd_operator", "INSERT INTO pggit.notification_settings_audit VALUES (1)"),
+    ("pggit_alertd_reader", "SELECT pggit.notify_operators('drill', 'INFO', 'm')"),
+    ("pggit_alertd_operator", "SELECT * FROM pggit.self_check()"),
+    ("pggit_alertd_operator", "DELETE FROM pggit.alertd_condition"),
     ("pggit_alertd_reader", "UPDATE pggit.alert_notification_queue SET status = 'sent'"),
     ("pggit_alertd_operator", "UPDATE pggit.alert_notification_queue SET status = 'sent'"),
     ("pggit_alertd_operator", "UPDATE pggit.performance_baselines SET is_active = FALSE"),
@@ -42,6 +45,10 @@ ALLOWED = [
     ("pggit_alertd_reader", "SELECT * FROM pggit.v_alert_history, pggit.notification_settings_audit"),
     ("pggit_alertd_operator", "SELECT * FROM pggit.replay_notifications('{1}')"),
     ("pggit_alertd_operator", "SELECT * FROM pggit.discard_notifications('{1}', 'why')"),
+    ("pggit_alertd_reader", "SELECT * FROM pggit.v_system_health, pggit.v_notification_delivery"),
+    ("pggit_alertd_reader", "SELECT * FROM pggit.v_notification_failures, pggit.alertd_condition"),
+    ("pggit_alertd_operator", "SELECT * FROM pggit.current_conditions()"),
+    ("pggit_alertd_operator", "SELECT pggit.notify_operators('drill', 'INFO', 'm')"),
     ("pggit_alertd_operator", "SELECT config FROM pggit.alert_notification_settings"),
     ("pggit_alertd_operator", "UPDATE pggit.alert_notification_settings SET enabled = FALSE"),
     ("pggit_alertd_operator", "SELECT * FROM pggit.recalculate_all_baselines_rolling(7, 10, FALSE)"),
@@ -58,6 +65,7 @@ ALLOWED = [
     ("pggit_alertd_daemon", "SELECT * FROM pggit.recalculate_all_baselines_rolling()"),
     ("pggit_alertd_daemon", "SELECT * FROM pggit.maintain_log_partitions(1)"),
     ("pggit_alertd_daemon", "SELECT * FROM pggit.purge_notifications()"),
+    ("pggit_alertd_daemon", "SELECT * FROM pggit.self_check()"),
 ]
 OPERATORS = ("deadletter_", "settings_history")
 """Statements that people run, with an operator's login."""

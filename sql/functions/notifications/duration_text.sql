@@ -7,8 +7,8 @@ SELECT CASE
     WHEN s.seconds IS NULL THEN NULL
     WHEN s.seconds < 60 THEN format('%s s', s.seconds)
     WHEN s.seconds < 3600 THEN format('%s min', s.seconds / 60)
-    WHEN s.seconds < 86400 THEN format('%s h %s min', s.seconds / 3600, s.seconds % 3600 / 60)
-    ELSE format('%s d %s h', s.seconds / 86400, s.seconds % 86400 / 3600)
+    WHEN s.seconds < 86400 THEN concat_ws(' ', s.seconds / 3600 || ' h', nullif(s.seconds % 3600 / 60, 0) || ' min')
+    ELSE concat_ws(' ', s.seconds / 86400 || ' d', nullif(s.seconds % 86400 / 3600, 0) || ' h')
 END
 FROM (SELECT abs(extract(EPOCH FROM p_span))::bigint AS seconds WHERE p_span IS NOT NULL) AS s
 $$;

@@ -12,6 +12,7 @@ import typer
 
 from pggit_alertd import __version__
 from pggit_alertd.cli import (
+    condition,
     configuration,
     daemon,
     deadletter,
@@ -61,6 +62,7 @@ app.command("send-test", epilog=reporting.EPILOG)(notification.send_test)
 app.command("explain", epilog=reporting.EPILOG)(explanation.explain)
 app.add_typer(deadletter.app, name="deadletter")
 app.add_typer(setting.app, name="settings")
+app.command("conditions", epilog=reporting.EPILOG)(condition.conditions)
 app.command("healthcheck", epilog=reporting.EPILOG)(daemon.healthcheck)
 app.command("demo", epilog=reporting.EPILOG)(demonstration.demo)
 app.command("version", epilog=reporting.EPILOG)(configuration.version)
