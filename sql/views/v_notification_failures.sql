@@ -35,7 +35,7 @@ LEFT JOIN LATERAL (
     ORDER BY l.sent_at DESC, l.log_id DESC
     LIMIT 1
 ) AS final ON TRUE
-WHERE q.status = 'failed';
+WHERE q.status = 'failed' AND q.discarded_at IS NULL;
 
 COMMENT ON VIEW pggit.v_notification_failures IS
 'Why each failed notification failed: attempts, last code, reason and error. Gone when it is replayed or removed.';

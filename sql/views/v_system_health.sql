@@ -13,7 +13,7 @@ WITH waiting AS (
 dead AS (
     SELECT count(*) AS letters
     FROM pggit.alert_notification_queue AS q
-    WHERE q.status = 'failed'
+    WHERE q.status = 'failed' AND q.discarded_at IS NULL
 ),
 
 outbox AS (
