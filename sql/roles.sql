@@ -1,6 +1,6 @@
 -- Who may do what. Three group roles without login; grant them to login roles: GRANT pggit_alertd_daemon TO alertd;
 --   pggit_alertd_daemon    runs the daemon: reads weeks 1-2, works the queue, writes log and schedule
---   pggit_alertd_operator  keeps settings, decides baselines, sends alerts again, reads everything of ours
+--   pggit_alertd_operator  keeps settings, decides baselines, mutes and sends alerts again, reads everything of ours
 --   pggit_alertd_reader    reads queue, log, history and schedule; no setting's config
 -- PUBLIC has nothing on our tables. Writers of alerts need no grant of ours: the triggers run as their owner.
 -- Roles belong to the whole cluster, so another database's migration may create them at the same moment.
@@ -40,6 +40,10 @@ pggit.alertd_worker,
 pggit.performance_baseline_history,
 pggit.scheduled_job,
 pggit.scheduled_job_run,
+pggit.alert_snooze,
+pggit.alert_snooze_occurrence,
+pggit.alert_muted,
+pggit.v_active_snoozes,
 pggit.branch_ref
 FROM PUBLIC;
 
@@ -74,6 +78,10 @@ BEGIN
     pggit.performance_baseline_history,
     pggit.scheduled_job,
     pggit.scheduled_job_run,
+    pggit.alert_snooze,
+    pggit.alert_snooze_occurrence,
+    pggit.alert_muted,
+    pggit.v_active_snoozes,
     pggit.branch_ref
     TO pggit_alertd_daemon, pggit_alertd_operator, pggit_alertd_reader;
 
@@ -116,6 +124,11 @@ BEGIN
             ('check_alert_escalation', 'pggit_alertd_daemon'),
             ('hold_disabled_notifications', 'pggit_alertd_daemon'),
             ('requeue_missed_alerts', 'pggit_alertd_daemon'),
+            ('release_muted_alerts', 'pggit_alertd_daemon'),
+            ('expand_snooze', 'pggit_alertd_daemon'),
+            ('expand_snooze', 'pggit_alertd_operator'),
+            ('snooze_alerts', 'pggit_alertd_operator'),
+            ('cancel_snooze', 'pggit_alertd_operator'),
             ('replay_notification', 'pggit_alertd_operator'),
             ('recalculate_all_baselines_rolling', 'pggit_alertd_daemon'),
             ('maintain_log_partitions', 'pggit_alertd_daemon'),

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from pggit_alertd import logs
+from pggit_alertd import logs, snoozes
 from pggit_alertd.database import queries
 from pggit_alertd.database.pool import Connection, Database
 from pggit_alertd.errors import DatabaseError, JobBusy, JobIncomplete
@@ -172,6 +172,32 @@ def partitions(settings: Settings) -> Job:
     )
 
 
+def maintenance_windows(settings: Settings) -> Job:
+    """Return the job that works out when recurring maintenance windows are next."""
+
+    async def work(database: Database, _seconds: float) -> Result:
+        """Expand what is not known a week ahead; each statement ends by the pool's own time-out."""
+        result = await snoozes.expand(database)
+        if result["unusable"]:
+            raise JobIncomplete(
+                "These recurring windows can't be worked out and mute nothing: "
+                f"{', '.join(str(number) for number in result['unusable'])}; see `pggit-alertd snooze list`.",
+                result,
+            )
+        return result
+
+    return Job(
+        name="maintenance_windows",
+        description="Works out when recurring maintenance windows are next",
+        schedule=settings.window_schedule,
+        grace=3000,
+        lease=300,
+        statement_timeout=120,
+        work=work,
+        at_start=True,
+    )
+
+
 def registry(settings: Settings) -> tuple[Job, ...]:
     """Return every job there is."""
-    return (baselines(settings), retention(settings), partitions(settings))
+    return (baselines(settings), retention(settings), partitions(settings), maintenance_windows(settings))

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from pggit_alertd import __version__
-from pggit_alertd.cli import configuration, daemon, demonstration, migration, notification, reporting
+from pggit_alertd.cli import configuration, daemon, demonstration, migration, notification, reporting, snooze
 from pggit_alertd.errors import AlertdError
 
 __all__ = ["main"]
@@ -48,6 +48,7 @@ app.command("migrate", epilog=reporting.EPILOG)(migration.migrate)
 app.command("check", epilog=reporting.EPILOG)(configuration.check)
 app.command("config", epilog=reporting.EPILOG)(configuration.config)
 app.command("send-test", epilog=reporting.EPILOG)(notification.send_test)
+app.add_typer(snooze.app, name="snooze")
 app.command("healthcheck", epilog=reporting.EPILOG)(daemon.healthcheck)
 app.command("demo", epilog=reporting.EPILOG)(demonstration.demo)
 app.command("version", epilog=reporting.EPILOG)(configuration.version)
