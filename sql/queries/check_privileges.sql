@@ -18,6 +18,8 @@ needed_of_table AS (
         ('alert_notification_log', 'SELECT, INSERT'),
         ('alert_destination', 'SELECT, INSERT, UPDATE'),
         ('alertd_worker', 'SELECT, INSERT, UPDATE'),
+        ('alert_snooze', 'SELECT'),
+        ('v_active_snoozes', 'SELECT'),
         ('scheduled_job', 'SELECT, INSERT, UPDATE'),
         ('scheduled_job_run', 'SELECT, INSERT, UPDATE'),
         ('performance_baseline_history', 'SELECT'),
@@ -33,6 +35,8 @@ needed_function AS (
         VALUES
         ('route_alerts'),
         ('requeue_missed_alerts'),
+        ('release_muted_alerts'),
+        ('expand_snooze'),
         ('hold_disabled_notifications'),
         ('recalculate_all_baselines_rolling'),
         ('maintain_log_partitions'),

@@ -126,7 +126,8 @@ BEGIN
     -- Of several windows the one that ends last. Nobody hears how an alert went on who was not told of it, so what
     -- follows on a muted alert is muted too; but what follows on one that was told is told in a window as well.
     covered AS MATERIALIZED (
-        SELECT t.alert_id, t.event, t.setting_id, t.channel, t.recipient, t.severity, t.occurred_at, w.*,
+        SELECT
+            t.alert_id, t.event, t.setting_id, t.channel, t.recipient, t.severity, t.occurred_at, w.*,
             left(t.operation_type, 200) || '/' || t.alert_type AS group_key
         FROM matched AS t
         CROSS JOIN LATERAL (
@@ -140,8 +141,11 @@ BEGIN
                 AND (o.mutes_critical OR t.severity <> 'CRITICAL')
                 AND pggit.glob_matches(t.operation_type, o.operation_pattern)
             UNION ALL
-            SELECT m.snooze_id, 'snoozed', now(), 'the alert itself was muted by window ' || m.snooze_id
+            SELECT
+                m.snooze_id, CASE WHEN s.schedule IS NULL THEN 'snoozed' ELSE 'maintenance' END, now(),
+                'the alert itself was muted by window ' || m.snooze_id
             FROM pggit.alert_muted AS m
+            LEFT JOIN pggit.alert_snooze AS s ON m.snooze_id = s.snooze_id
             WHERE t.event <> 'triggered'
                 AND m.alert_id = t.alert_id AND m.setting_id = t.setting_id AND m.event = 'triggered'
             ORDER BY ends_at DESC, snooze_id
@@ -251,7 +255,9 @@ BEGIN
         FROM matched AS t
         WHERE t.setting_id IS NULL
         UNION ALL
-        SELECT c.alert_id, NULL, c.setting_id, c.event, c.channel, coalesce(c.recipient, '(none)'), 'suppressed', c.kind, c.told
+        SELECT
+            c.alert_id, NULL, c.setting_id, c.event, c.channel, coalesce(c.recipient, '(none)'), 'suppressed', c.kind,
+            c.told
         FROM covered AS c
         INNER JOIN muted USING (alert_id, setting_id, event)
         RETURNING alert_notification_log.status, alert_notification_log.reason

@@ -33,9 +33,16 @@ BEGIN
     END IF;
     IF NOT EXISTS (SELECT FROM pggit.alert_muted AS m WHERE m.released_at IS NULL AND m.muted_until <= now())
         AND NOT EXISTS (
-            SELECT FROM pggit.alert_snooze_occurrence AS o
+            SELECT
+            FROM (
+                SELECT r.snooze_id, r.ends_at
+                FROM pggit.alert_snooze_occurrence AS r
+                WHERE r.settled_at IS NULL AND r.starts_at <= now()
+                ORDER BY r.starts_at
+                OFFSET 0
+            ) AS o
             INNER JOIN pggit.alert_snooze AS s ON o.snooze_id = s.snooze_id
-            WHERE o.settled_at IS NULL AND o.starts_at <= now() AND (o.ends_at <= now() OR s.cancelled_at <= now())
+            WHERE o.ends_at <= now() OR s.cancelled_at <= now()
         )
         OR NOT pg_try_advisory_xact_lock(hashtextextended('pggit.release_muted_alerts', 0))
     THEN
