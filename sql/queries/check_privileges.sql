@@ -19,6 +19,8 @@ needed_of_table AS (
         ('alert_destination', 'SELECT, INSERT, UPDATE'),
         ('alertd_worker', 'SELECT, INSERT, UPDATE'),
         ('alert_snooze', 'SELECT'),
+        ('alert_snooze_occurrence', 'SELECT'),
+        ('alert_muted', 'SELECT'),
         ('v_active_snoozes', 'SELECT'),
         ('scheduled_job', 'SELECT, INSERT, UPDATE'),
         ('scheduled_job_run', 'SELECT, INSERT, UPDATE'),
