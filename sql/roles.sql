@@ -1,6 +1,6 @@
 -- Who may do what. Three group roles without login; grant them to login roles: GRANT pggit_alertd_daemon TO alertd;
 --   pggit_alertd_daemon    runs the daemon: reads weeks 1-2, works the queue, writes log and schedule
---   pggit_alertd_operator  keeps settings, decides baselines, sends alerts again, reads everything of ours
+--   pggit_alertd_operator  keeps settings, decides baselines, mutes and sends alerts again, reads everything of ours
 --   pggit_alertd_reader    reads queue, log, history and schedule; no setting's config
 -- PUBLIC has nothing on our tables. Writers of alerts need no grant of ours: the triggers run as their owner.
 -- Roles belong to the whole cluster, so another database's migration may create them at the same moment.
@@ -47,7 +47,11 @@ pggit.branch_ref,
 pggit.alertd_condition,
 pggit.v_system_health,
 pggit.v_notification_delivery,
-pggit.v_notification_failures
+pggit.v_notification_failures,
+pggit.alert_snooze,
+pggit.alert_snooze_occurrence,
+pggit.alert_muted,
+pggit.v_active_snoozes
 FROM PUBLIC;
 
 DO $$
@@ -87,7 +91,11 @@ BEGIN
     pggit.alertd_condition,
     pggit.v_system_health,
     pggit.v_notification_delivery,
-    pggit.v_notification_failures
+    pggit.v_notification_failures,
+    pggit.alert_snooze,
+    pggit.alert_snooze_occurrence,
+    pggit.alert_muted,
+    pggit.v_active_snoozes
     TO pggit_alertd_daemon, pggit_alertd_operator, pggit_alertd_reader;
 
     -- Kept by trigger; nobody may rewrite it.
@@ -135,6 +143,11 @@ BEGIN
             ('requeue_missed_alerts', 'pggit_alertd_daemon'),
             ('give_up_behind_open_breakers', 'pggit_alertd_daemon'),
             ('queue_fallbacks', 'pggit_alertd_daemon'),
+            ('release_muted_alerts', 'pggit_alertd_daemon'),
+            ('expand_snooze', 'pggit_alertd_daemon'),
+            ('expand_snooze', 'pggit_alertd_operator'),
+            ('snooze_alerts', 'pggit_alertd_operator'),
+            ('cancel_snooze', 'pggit_alertd_operator'),
             ('replay_notification', 'pggit_alertd_operator'),
             ('replay_notifications', 'pggit_alertd_operator'),
             ('discard_notifications', 'pggit_alertd_operator'),

@@ -32,6 +32,7 @@ from pggit_alertd.metrics import Metrics
 from pggit_alertd.router import Router
 from pggit_alertd.scheduler import Scheduler
 from pggit_alertd.settings import Settings
+from pggit_alertd.snoozes import Snoozes
 from pggit_alertd.store import BreakerRule, Store
 from pggit_alertd.systemd import Notifier
 from pggit_alertd.upkeep import Upkeep
@@ -120,6 +121,7 @@ class Daemon:
             poll_interval=settings.deaf_poll_interval,
             horizon_critical=settings.horizon_critical,
             horizon=settings.horizon,
+            snoozes=Snoozes(self._database, still=settings.muted_still),
         )
         self._listener = Listener(
             settings.listen_database_url.get_secret_value(),

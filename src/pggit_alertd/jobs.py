@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from pggit_alertd import logs
+from pggit_alertd import logs, snoozes
 from pggit_alertd.cron import Schedule
 from pggit_alertd.database import queries
 from pggit_alertd.database.pool import Connection, Database
@@ -239,6 +239,38 @@ def _should_be_done(states: Sequence[tuple[Any, ...]], seconds: float) -> dict[s
     return slots
 
 
+def maintenance_windows(settings: Settings) -> Job:
+    """Return the job that works out when recurring maintenance windows are next."""
+
+    async def work(database: Database, _seconds: float) -> Result:
+        """Expand what is not known a week ahead; each statement ends by the pool's own time-out."""
+        result = await snoozes.expand(database)
+        if result["unusable"]:
+            raise JobIncomplete(
+                "These recurring windows can't be worked out and mute nothing: "
+                f"{', '.join(str(number) for number in result['unusable'])}; see `pggit-alertd snooze list`.",
+                result,
+            )
+        return result
+
+    return Job(
+        name="maintenance_windows",
+        description="Works out when recurring maintenance windows are next",
+        schedule=settings.window_schedule,
+        grace=3000,
+        lease=300,
+        statement_timeout=120,
+        work=work,
+        at_start=True,
+    )
+
+
 def registry(settings: Settings) -> tuple[Job, ...]:
     """Return every job there is."""
-    return (baselines(settings), retention(settings), partitions(settings), self_check(settings))
+    return (
+        baselines(settings),
+        retention(settings),
+        partitions(settings),
+        maintenance_windows(settings),
+        self_check(settings),
+    )

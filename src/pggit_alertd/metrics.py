@@ -5,6 +5,8 @@ missing series. No label holds an id, a name or an address, so the number of ser
 An attempt that succeeded has the empty reason, so `reason!=""` selects what went wrong.
 """
 
+import math
+
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -25,8 +27,9 @@ CHANNELS = ("email", "slack", "pagerduty")
 OUTCOMES = (*(outcome.value for outcome in Outcome), "superseded")
 REASONS = tuple(reason.value for reason in Reason)
 STATUSES = ("pending", "held", "failed")
-JOBS = ("baselines", "retention", "partitions", "self_check")
+JOBS = ("baselines", "retention", "partitions", "maintenance_windows", "self_check")
 JOB_OUTCOMES = ("succeeded", "failed", "released", "busy", "superseded", "missed")
+SUPPRESSIONS = ("no_matching_setting", "alert_deleted", "snoozed", "maintenance")
 LOOPS = ("acknowledger", "beat", "dispatcher", "heartbeat", "router", "scheduler", "upkeep")
 PINGS = ("sent", "failed", "withheld")
 DESTINATION_STATES = ("open", "paused")
@@ -63,6 +66,13 @@ class Metrics:
         )
         self.claims = self._counter("claims", "Queue rows claimed", "channel")
         self.routed_alerts = self._counter("routed_alerts", "Alerts taken from the outbox and routed")
+        self.suppressed = self._counter("suppressed", "Notifications that routing kept back, by why", "reason")
+        self.active_snoozes = self._gauge("active_snoozes", "Windows that mute notifications now")
+        self.snooze_lapse_seconds = self._gauge(
+            "snooze_lapse_seconds", "Time until the next open window ends; infinite if none is open"
+        )
+        self.snooze_lapse_seconds.set(math.inf)
+        self.released_alerts = self._counter("released_alerts", "Muted alerts that were sent when their window ended")
         self.queue_depth = self._gauge("queue_depth", "Notifications in the queue", "channel", "status")
         self.oldest_due_seconds = self._gauge(
             "oldest_due_seconds", "How long the oldest due notification has been waiting", "channel"
@@ -131,6 +141,8 @@ class Metrics:
                 self.job_runs.labels(job=job, outcome=outcome)
         for loop in LOOPS:
             self.loop_errors.labels(loop=loop)
+        for reason in SUPPRESSIONS:
+            self.suppressed.labels(reason=reason)
         self._start_watch()
         self.build_info.labels(version=__version__).set(1)
 

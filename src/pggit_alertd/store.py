@@ -75,11 +75,12 @@ class BrokenDestination:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """What one call of the router did."""
+    """What one call of the router did; `suppressed` counts by reason what nobody is told of."""
 
     alerts: int
     queued: int
     refused: int
+    suppressed: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class Store:
         rows = await self._database.fetch(
             "route", {"limit": limit, "horizon_critical": horizon_critical, "horizon": horizon}
         )
-        return Routed(*rows[0][:3])
+        return Routed(*rows[0][:4])
 
     async def requeue(self) -> int:
         """Give the router alerts that could not be queued when they were raised; return how many."""

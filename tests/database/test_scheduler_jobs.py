@@ -10,13 +10,13 @@ from psycopg.conninfo import make_conninfo
 from pggit_alertd import jobs
 from pggit_alertd.database.pool import Database
 from pggit_alertd.errors import DatabaseError, JobBusy, JobIncomplete
+from pggit_alertd.metrics import JOBS
 from pggit_alertd.settings import Settings
 from support.replicas import replicas
 
 pytestmark = pytest.mark.servers
 
 SECONDS = 30.0
-JOBS = ("baselines", "retention", "partitions", "self_check")
 METRICS = """
 INSERT INTO pggit.performance_metrics
     (operation_type, duration_microseconds, duration_ms, start_time, end_time, user_name, period_start)
@@ -163,6 +163,7 @@ async def test_the_daemons_role_may_run_every_job_and_keep_the_schedule(
     made = await connection.execute("SELECT job, status FROM pggit.scheduled_job_run ORDER BY job")
     assert await made.fetchall() == [
         ("baselines", "succeeded"),
+        ("maintenance_windows", "succeeded"),
         ("partitions", "succeeded"),
         ("retention", "succeeded"),
         ("self_check", "succeeded"),

@@ -16,6 +16,8 @@ RELEASE = Release(sql_directory())
 NAMES = sorted(
     path.stem for path in (sql_directory() / "queries").glob("*.sql") if not path.stem.startswith("migration_")
 )
+# What only an operator may do, from the command line.
+DECISIONS = {"snooze_add", "snooze_cancel"}
 FORBIDDEN = [
     ("pggit_alertd_reader", "SELECT config FROM pggit.alert_notification_settings"),
     ("pggit_alertd_reader", "DELETE FROM pggit.alert_notification_log"),
@@ -33,6 +35,13 @@ FORBIDDEN = [
     ("pggit_alertd_operator", "UPDATE pggit.alert_notification_queue SET status = 'sent'"),
     ("pggit_alertd_operator", "UPDATE pggit.performance_baselines SET is_active = FALSE"),
     ("pggit_alertd_operator", "DELETE FROM pggit.alert_notification_log"),
+    ("pggit_alertd_reader", "SELECT pggit.snooze_alerts('r', '1 hour')"),
+    ("pggit_alertd_reader", "SELECT pggit.cancel_snooze(1)"),
+    ("pggit_alertd_operator", "UPDATE pggit.alert_snooze SET reason = 'other'"),
+    ("pggit_alertd_operator", "DELETE FROM pggit.alert_snooze"),
+    ("pggit_alertd_operator", "SELECT pggit.release_muted_alerts()"),
+    ("pggit_alertd_daemon", "SELECT pggit.snooze_alerts('r', '1 hour')"),
+    ("pggit_alertd_daemon", "SELECT pggit.cancel_snooze(1)"),
     ("pggit_alertd_daemon", "DELETE FROM pggit.performance_metrics"),
     ("pggit_alertd_daemon", "DELETE FROM pggit.alert_notification_settings"),
     ("pggit_alertd_daemon", "UPDATE pggit.performance_alerts SET is_acknowledged = TRUE"),
@@ -49,6 +58,12 @@ ALLOWED = [
     ("pggit_alertd_reader", "SELECT * FROM pggit.v_notification_failures, pggit.alertd_condition"),
     ("pggit_alertd_operator", "SELECT * FROM pggit.current_conditions()"),
     ("pggit_alertd_operator", "SELECT pggit.notify_operators('drill', 'INFO', 'm')"),
+    ("pggit_alertd_reader", "SELECT * FROM pggit.v_active_snoozes, pggit.alert_snooze, pggit.alert_muted"),
+    ("pggit_alertd_operator", "SELECT pggit.snooze_alerts('r', '1 hour', p_setting_id => NULL)"),
+    ("pggit_alertd_operator", "SELECT pggit.cancel_snooze(1, 'done')"),
+    ("pggit_alertd_operator", "SELECT pggit.expand_snooze(1, '{}', now())"),
+    ("pggit_alertd_daemon", "SELECT * FROM pggit.release_muted_alerts()"),
+    ("pggit_alertd_daemon", "SELECT pggit.expand_snooze(1, '{}', now())"),
     ("pggit_alertd_operator", "SELECT config FROM pggit.alert_notification_settings"),
     ("pggit_alertd_operator", "UPDATE pggit.alert_notification_settings SET enabled = FALSE"),
     ("pggit_alertd_operator", "SELECT * FROM pggit.recalculate_all_baselines_rolling(7, 10, FALSE)"),
@@ -81,7 +96,10 @@ async def test_the_daemon_may_run_every_query(connection: psycopg.AsyncConnectio
     """Each statement of sql/queries can be planned and started with the daemon's role alone, or its operator's."""
     refused: list[str] = []
     for name in NAMES:
-        await as_role(connection, "pggit_alertd_operator" if name.startswith(OPERATORS) else "pggit_alertd_daemon")
+        await as_role(
+            connection,
+            "pggit_alertd_operator" if name.startswith(OPERATORS) or name in DECISIONS else "pggit_alertd_daemon",
+        )
         text = queries.load(name)
         if re.match(r"(?i)\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b", text):
             try:

@@ -128,7 +128,7 @@ class Alerts:
 
     async def route(self, limit: int = 500) -> tuple[int, int, int]:
         """Call the router; return alerts, notifications queued, notifications refused."""
-        routed, queued, refused = (await self.rows("SELECT * FROM pggit.route_alerts(%s)", limit))[0]
+        routed, queued, refused = (await self.rows("SELECT * FROM pggit.route_alerts(%s)", limit))[0][:3]
         return routed, queued, refused
 
     async def queue(self, columns: str = "alert_id, channel, status", where: str = "TRUE") -> list[tuple[Any, ...]]:

@@ -24,6 +24,7 @@ COUNTS = {
     "database_up",
     "condition",
     "workers",
+    "active_snoozes",
 }
 ABBREVIATED = re.compile(r"_(?:ms|us|ns|sec|secs|millis|min|minutes|hours|kb|mb|pct|percent)(?:_|$)")
 
@@ -37,7 +38,7 @@ def test_names_follow_the_conventions() -> None:
     """Each metric has help, a base unit, `_total` if and only if it is a counter, and no type in its name."""
     text = page()
     families = [family for family in text_string_to_metric_families(text) if family.name.startswith("pggit_alertd_")]
-    assert len(families) == 28
+    assert len(families) == 32
     for family in families:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         assert f"# HELP {name} " in text

@@ -22,6 +22,7 @@ from pggit_alertd.cli import (
     notification,
     reporting,
     setting,
+    snooze,
 )
 from pggit_alertd.errors import AlertdError
 
@@ -63,6 +64,7 @@ app.command("explain", epilog=reporting.EPILOG)(explanation.explain)
 app.add_typer(deadletter.app, name="deadletter")
 app.add_typer(setting.app, name="settings")
 app.command("conditions", epilog=reporting.EPILOG)(condition.conditions)
+app.add_typer(snooze.app, name="snooze")
 app.command("healthcheck", epilog=reporting.EPILOG)(daemon.healthcheck)
 app.command("demo", epilog=reporting.EPILOG)(demonstration.demo)
 app.command("version", epilog=reporting.EPILOG)(configuration.version)

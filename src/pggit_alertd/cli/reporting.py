@@ -19,6 +19,7 @@ from pggit_alertd.errors import (
     DestinationError,
     SchemaError,
     SettingsError,
+    SnoozeRefused,
 )
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def exit_status(error: AlertdError) -> ExitStatus:
             return ExitStatus.UNAVAILABLE
         case DatabaseRefused():
             return ExitStatus.REFUSED
+        case SnoozeRefused():
+            return ExitStatus.USAGE
     return ExitStatus.FAILED
 
 

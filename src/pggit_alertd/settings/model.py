@@ -244,6 +244,15 @@ class Settings(BaseSettings):
     partition_schedule: Annotated[str, values.CRON] = _setting(
         "Schedule", "When the delivery log's next partitions are made.", "15 * * * *"
     )
+    window_schedule: Annotated[str, values.CRON] = _setting(
+        "Schedule", "When recurring maintenance windows are worked out two weeks ahead.", "45 * * * *"
+    )
+
+    muted_still: Annotated[float, values.duration(1, 7 * 86400)] = _setting(
+        "Suppression",
+        "When a window that muted alerts ends, those of an operation are sent if one came this long before the end.",
+        15 * 60.0,
+    )
 
     watch_schedule: Annotated[str, values.CRON] = _setting(
         "Watch", "When the alerting is checked for what is wrong with itself.", "* * * * *"
