@@ -33,8 +33,8 @@ from pggit_alertd.scheduler import Scheduler
 from pggit_alertd.settings import Settings
 from pggit_alertd.store import Store
 from pggit_alertd.systemd import Notifier
+from pggit_alertd.web import Console, Reader, bind, create_app
 from pggit_alertd.web import Listener as WebListener
-from pggit_alertd.web import bind, create_app
 from pggit_alertd.web import serve as serve_web
 
 BEAT_SECONDS = 30.0
@@ -157,7 +157,8 @@ class Daemon:
     async def _supervise(self, listener: WebListener) -> int:
         """Run web and work until a signal, then stop in order; a loop that breaks ends everything, acks first."""
         served = asyncio.Event()
-        app = create_app(self._health, self._metrics)
+        console = Console(Reader(self._database, self._clock), self._health, self._clock)
+        app = create_app(self._health, self._metrics, console=console if self._settings.console else None)
         status = 0
         try:
             async with asyncio.TaskGroup() as group:
