@@ -135,6 +135,7 @@ class Daemon:
             clock=self._clock,
             dry_run=settings.dry_run,
         )
+        self._reader = Reader(self._database, self._clock)
         self._notifier = Notifier.of(settings)
 
     async def run(self) -> int:
@@ -157,7 +158,7 @@ class Daemon:
     async def _supervise(self, listener: WebListener) -> int:
         """Run web and work until a signal, then stop in order; a loop that breaks ends everything, acks first."""
         served = asyncio.Event()
-        console = Console(Reader(self._database, self._clock), self._health, self._clock)
+        console = Console(self._reader, self._health, self._clock)
         app = create_app(self._health, self._metrics, console=console if self._settings.console else None)
         status = 0
         try:
@@ -237,6 +238,7 @@ class Daemon:
     async def _close(self) -> None:
         for channel in self._channels.values():
             await channel.aclose()
+        await self._reader.aclose()
         await self._database.close()
 
     async def _beat(self) -> None:

@@ -154,9 +154,15 @@ class Database:
             limit = {"milliseconds": round(seconds * 1000)}
             await connection.execute(queries.load("console_session").encode(), limit)
             cursor = connection.cursor(row_factory=dict_row)
-            for name, parameters in asked:
-                await cursor.execute(queries.load(name).encode(), parameters)
-                found.append(await cursor.fetchall())
+            try:
+                for name, parameters in asked:
+                    await cursor.execute(queries.load(name).encode(), parameters)
+                    found.append(await cursor.fetchall())
+            except psycopg.errors.QueryCanceled:
+                raise DatabaseUnavailable(
+                    f"PostgreSQL did not answer within {seconds:g} s: it is busy, or a session holds a lock on pggit's "
+                    "tables."
+                ) from None
         return found
 
     @asynccontextmanager

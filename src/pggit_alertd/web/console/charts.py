@@ -174,39 +174,22 @@ def latency(
     )
 
 
-def course(rows: Sequence[Row]) -> Lines:
-    """Draw p50 and p99 of an operation's baselines, each in force until the next."""
+def course(rows: Sequence[Row], at: datetime) -> Lines:
+    """Draw p50 and p99 of an operation's baselines as steps: each is in force until the next, the last until now."""
     if not rows:
         return Lines()
     scale = _LogScale([row[name] for row in rows for name in ("p50_us", "p99_us")])
-    first, last = rows[0]["calculated_at"], rows[-1]["calculated_at"]
-    span = max((last - first).total_seconds(), 1.0)
-    places = [100 * (row["calculated_at"] - first).total_seconds() / span for row in rows]
-    if len(rows) == 1:
-        places = [50.0]
+    first = rows[0]["calculated_at"]
+    span = max((at - first).total_seconds(), 1.0)
+    places = [min(100 * (row["calculated_at"] - first).total_seconds() / span, 100.0) for row in rows]
     ends = [*places[1:], 100.0]
     return Lines(
         lines=tuple(
-            Line(name, _path([(x, scale.y(row[f"{name}_us"])) for x, row in zip(places, rows, strict=True)], 101.0))
-            for name in ("p99", "p50")
+            Line(name, _steps(places, ends, [scale.y(row[f"{name}_us"]) for row in rows])) for name in ("p99", "p50")
         ),
         ticks=scale.ticks(),
-        times=_times(first, last) if len(rows) > 1 else (Tick(50.0, f"{first:%d %b %H:%M}", "middle"),),
-        hits=tuple(
-            Hit(
-                x,
-                max(end - x, 0.5),
-                f"{row['calculated_at']:%d %b %Y %H:%M}: p50 {milliseconds(row['p50_us'])}, "
-                f"p99 {milliseconds(row['p99_us'])}, {row['sample_count']:,} samples",
-                (
-                    f"{row['calculated_at']:%Y-%m-%d %H:%M}",
-                    milliseconds(row["p50_us"]),
-                    milliseconds(row["p99_us"]),
-                    f"{row['sample_count']:,}",
-                ),
-            )
-            for x, end, row in zip(places, ends, rows, strict=True)
-        ),
+        times=_times(first, at),
+        hits=tuple(_course_hit(row, x, max(end - x, 0.5)) for x, end, row in zip(places, ends, rows, strict=True)),
     )
 
 
@@ -278,14 +261,35 @@ def _times(begins: datetime, ends: datetime) -> tuple[Tick, ...]:
 
 
 def _path(points: Sequence[tuple[float, float]], step: float) -> str:
-    """Join points that are at most one step apart; a point alone becomes a dot."""
+    """Join points with at most two buckets without figures between them; a point alone becomes a dash of a bucket."""
     parts = []
-    before: float | None = None
-    for x, y in points:
-        joined = before is not None and x - before <= step * 1.5
-        parts.append(f"{'L' if joined else 'M'}{10 * x:.1f} {10 * y:.1f}{'' if joined else 'h0'}")
-        before = x
+    last = len(points) - 1
+    for number, (x, y) in enumerate(points):
+        joined = number > 0 and x - points[number - 1][0] <= step * 3.5
+        ended = number == last or points[number + 1][0] - x > step * 3.5
+        if joined:
+            parts.append(f"L{10 * x:.1f} {10 * y:.1f}")
+        elif ended:
+            parts.append(f"M{10 * x - 4 * step:.1f} {10 * y:.1f}h{8 * step:.1f}")
+        else:
+            parts.append(f"M{10 * x:.1f} {10 * y:.1f}")
     return "".join(parts)
+
+
+def _steps(places: Sequence[float], ends: Sequence[float], heights: Sequence[float]) -> str:
+    """Return a path that keeps each height until the next place."""
+    parts = (f"{10 * x:.1f} {10 * y:.1f}H{10 * end:.1f}" for x, end, y in zip(places, ends, heights, strict=True))
+    return "M" + "L".join(parts)
+
+
+def _course_hit(row: Row, x: float, width: float) -> Hit:
+    p50, p99, samples = milliseconds(row["p50_us"]), milliseconds(row["p99_us"]), f"{row['sample_count']:,}"
+    return Hit(
+        x,
+        width,
+        f"from {row['calculated_at']:%d %b %Y %H:%M}: p50 {p50}, p99 {p99}, {samples} samples",
+        (f"{row['calculated_at']:%Y-%m-%d %H:%M}", p50, p99, samples),
+    )
 
 
 def _latency_hit(row: Row, width: float, begins: datetime) -> Hit:

@@ -244,7 +244,7 @@ class Pages:
             operation=operation,
             shown=masked(operation or ""),
             operations=sorted({row["operation_type"] for row in figures.rows("console_baselines")}),
-            chart=charts.course(figures.rows("console_baseline_course")),
+            chart=charts.course(figures.rows("console_baseline_course"), figures.at or self._clock.now()),
         )
 
     async def schedule(self, request: Request) -> Response:

@@ -2,8 +2,8 @@
 
 One reading at a time for the whole console, on one connection, in a read-only transaction with a time limit. A page's
 figures are kept for FRESH seconds, so any number of open browsers costs one reading in that time. While the database
-is away a page gets its last figures with their age and the reason. No page waits longer than PATIENCE: a reading that
-hangs is left to end by itself, and until it has, nobody starts another.
+is away a page gets its last figures with their age and the reason, and nobody asks again for FRESH seconds. No page
+waits longer than PATIENCE: a reading that hangs is left to end by itself, and until it has, nobody starts another.
 """
 
 import asyncio
@@ -15,22 +15,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pggit_alertd import logs, redaction
+from pggit_alertd import redaction
 from pggit_alertd.clock import Clock
 from pggit_alertd.database.pool import Database
 from pggit_alertd.errors import DatabaseError
 from pggit_alertd.rendering.text import one_line
 
 FRESH = 2.0
-PATIENCE = 1.5
-STATEMENT_SECONDS = 1.0
+PATIENCE = 1.0
+STATEMENT_SECONDS = 0.8
 # Pages differ by their filters; the least recently looked at is forgotten.
 MOST_PAGES = 64
 TEXT_LIMIT = 2000
 MASK = "***"
 
 _ADDRESS = re.compile(r"([^\s<>\"',;:()\[\]@])[^\s<>\"',;:()\[\]@]{0,255}@([^\s<>\"',;:()\[\]@]{1,255})")
-_log = logs.get("web")
 
 Row = Mapping[str, Any]
 
@@ -83,49 +82,60 @@ class Reader:
         self._patience = patience
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
         self._turn = asyncio.Lock()
-        self._hanging: asyncio.Task[list[list[dict[str, Any]]]] | None = None
+        self._trouble = ""
+        self._failed = float("-inf")
+        self._reading: asyncio.Task[None] | None = None
 
     async def figures(self, asks: Sequence[Ask]) -> Figures:
-        """Return the figures for a page. Never raises, and returns within the patience."""
+        """Return the figures for a page. Never raises a DatabaseError, and returns within the patience."""
         key = tuple(ask.key for ask in asks)
-        trouble = ""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(self._patience), self._turn:
-                if not self._fresh(key):
-                    trouble = await self._read(key, asks)
-        except TimeoutError:
-            trouble = self._database.trouble or f"PostgreSQL did not answer within {self._patience:g} s."
+                await self._renew(key, asks)
         kept = self._kept.get(key)
+        late = f"PostgreSQL did not answer within {self._patience:g} s."
+        trouble = "" if self._fresh(key) else self._trouble or masked(self._database.trouble) or late
         if kept is None:
             return Figures(trouble=trouble)
         return Figures(kept.tables, kept.at, self._clock.monotonic() - kept.monotonic, trouble)
 
-    def _fresh(self, key: Hashable) -> bool:
-        kept = self._kept.get(key)
-        return kept is not None and self._clock.monotonic() - kept.monotonic < FRESH
+    async def aclose(self) -> None:
+        """Give up a reading that still hangs."""
+        if self._reading is not None and self._reading.cancel():
+            with suppress(asyncio.CancelledError):
+                await self._reading
 
-    async def _read(self, key: Hashable, asks: Sequence[Ask]) -> str:
-        """Read and keep; return what went wrong, if anything did."""
-        if self._hanging is not None and not self._hanging.done():
-            return self._database.trouble or "An earlier question to PostgreSQL has not been answered yet."
+    async def _renew(self, key: Hashable, asks: Sequence[Ask]) -> None:
+        """Read unless it was tried a moment ago. A reading outlives a page that has lost its patience.
+
+        So its figures, or the reason that the pool finds only after a while, are there for whoever asks next.
+        """
+        now = self._clock.monotonic()
+        if self._fresh(key) or now - self._failed < FRESH or (self._reading is not None and not self._reading.done()):
+            return
+        self._reading = asyncio.ensure_future(self._read(key, asks))
+        await asyncio.shield(self._reading)
+
+    async def _read(self, key: Hashable, asks: Sequence[Ask]) -> None:
+        """Read and keep, or remember what went wrong."""
         began = self._clock.monotonic(), self._clock.now()
         asked = [(ask.query, ask.parameters) for ask in asks]
-        # A task, so that a cancellation which has to wait for the server's own answer doesn't hold up the page.
-        self._hanging = task = asyncio.ensure_future(self._database.read(asked, seconds=STATEMENT_SECONDS))
         try:
-            tables = await asyncio.shield(task)
-        except asyncio.CancelledError:
-            task.cancel()
-            task.add_done_callback(_forget)
-            raise
+            tables = await self._database.read(asked, seconds=STATEMENT_SECONDS)
         except DatabaseError as error:
-            return masked(str(error))
+            self._trouble = masked(str(error))
+            self._failed = self._clock.monotonic()
+            return
+        self._trouble = ""
         shown = {ask.query: _shown(rows) for ask, rows in zip(asks, tables, strict=True)}
         self._kept[key] = _Kept(shown, began[1], began[0])
         self._kept.move_to_end(key)
         while len(self._kept) > MOST_PAGES:
             self._kept.popitem(last=False)
-        return ""
+
+    def _fresh(self, key: Hashable) -> bool:
+        kept = self._kept.get(key)
+        return kept is not None and self._clock.monotonic() - kept.monotonic < FRESH
 
 
 def masked(text: str) -> str:
@@ -145,10 +155,3 @@ def _value(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC)
     return [masked(each) if isinstance(each, str) else each for each in value] if isinstance(value, list) else value
-
-
-def _forget(task: asyncio.Task[list[list[dict[str, Any]]]]) -> None:
-    """Take note of how an abandoned reading ended, so that nothing is reported as never retrieved."""
-    with suppress(asyncio.CancelledError):
-        if task.exception() is not None:
-            _log.debug("console_reading_abandoned", error=str(task.exception()))

@@ -51,7 +51,8 @@ class View:
         )
         self._environment.filters |= {
             "ms": milliseconds,
-            "span": span,
+            "took": _took,
+            "about": about,
             "utc": utc,
             "count": _count,
             "percent": _percent,
@@ -71,8 +72,7 @@ def when(moment: datetime | None, now: datetime) -> Markup:
     if moment is None:
         return Markup('<span class="none">never</span>')
     distance = (now - moment).total_seconds()
-    size = span(abs(round(distance)))
-    size = size.split(".", maxsplit=1)[0] + " s" if "." in size else size
+    size = about(abs(distance))
     text = "now" if abs(distance) < 1 else f"{size} ago" if distance > 0 else f"in {size}"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(iso(moment), utc(moment), text)
 
@@ -99,6 +99,16 @@ def asset(name: str) -> Response | None:
 def _asset(name: str) -> tuple[bytes, str]:
     body = (HERE / "static" / name).read_bytes()
     return body, hashlib.sha256(body).hexdigest()[:12]
+
+
+def about(seconds: float) -> str:
+    """Return a span of time without tenths of seconds."""
+    return f"{seconds:.0f} s" if seconds < 59.5 else span(seconds)  # noqa: PLR2004 - what rounds to 60 is a minute
+
+
+def _took(milliseconds: float) -> str:
+    """Return whole milliseconds, from ten seconds on in larger units."""
+    return f"{milliseconds:,} ms" if milliseconds < 10_000 else about(milliseconds / 1000)  # noqa: PLR2004
 
 
 def _count(value: float) -> str:
