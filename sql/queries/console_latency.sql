@@ -2,32 +2,15 @@
 -- newest 100,000 measurements of that time, so that the cost has a bound.
 -- Parameters: operation text, seconds double precision, buckets integer.
 -- Index: idx_performance_metrics_recorded_at, or idx_performance_metrics_operation_type where that reads less.
-WITH frame AS (
-    SELECT localtimestamp - make_interval(secs => :'seconds'::double precision) AS begins
-),
-
-newest AS (
-    SELECT m.recorded_at, m.duration_microseconds
-    FROM pggit.performance_metrics AS m
-    WHERE m.operation_type = :'operation'::text
-        AND m.recorded_at >= (SELECT frame.begins FROM frame)
-        AND m.recorded_at <= localtimestamp
-    ORDER BY m.recorded_at DESC
-    LIMIT 100000
-),
-
-bucketed AS (
+WITH part AS MATERIALIZED (
     SELECT
-        least(
-            floor(
-                extract(EPOCH FROM newest.recorded_at - frame.begins) * :'buckets'::integer
-                / :'seconds'::double precision
-            )::integer,
-            :'buckets'::integer - 1
-        ) AS bucket,
-        newest.duration_microseconds::double precision AS us
-    FROM newest
-    CROSS JOIN frame
+        array_agg(
+            localtimestamp - make_interval(
+                secs => :'seconds'::double precision * (:'buckets'::integer - p.number) / :'buckets'::integer
+            )
+            ORDER BY p.number
+        ) AS begins
+    FROM generate_series(0, :'buckets'::integer - 1) AS p (number)
 )
 
 SELECT
@@ -36,6 +19,19 @@ SELECT
     (percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY bucketed.us))[1] AS p50_us,
     (percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY bucketed.us))[2] AS p99_us,
     max(bucketed.us) AS slowest_us
-FROM bucketed
+FROM (
+    SELECT
+        greatest(width_bucket(newest.recorded_at, (SELECT part.begins FROM part)) - 1, 0) AS bucket,
+        newest.duration_microseconds::double precision AS us
+    FROM (
+        SELECT m.recorded_at, m.duration_microseconds
+        FROM pggit.performance_metrics AS m
+        WHERE m.operation_type = :'operation'::text
+            AND m.recorded_at >= localtimestamp - make_interval(secs => :'seconds'::double precision)
+            AND m.recorded_at <= localtimestamp
+        ORDER BY m.recorded_at DESC
+        LIMIT 100000
+    ) AS newest
+) AS bucketed
 GROUP BY bucketed.bucket
 ORDER BY bucketed.bucket;
