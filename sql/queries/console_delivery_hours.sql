@@ -23,13 +23,11 @@ counted AS (
 
 SELECT
     counted.bucket,
-    CASE counted.status
-        WHEN 'lost' THEN 'failed'
-        WHEN 'held' THEN 'suppressed'
-        WHEN 'released' THEN 'other'
-        WHEN 'superseded' THEN 'other'
-        WHEN 'test' THEN 'other'
-        ELSE counted.status
+    CASE
+        WHEN counted.status IN ('sent', 'retry', 'failed', 'suppressed') THEN counted.status
+        WHEN counted.status = 'lost' THEN 'failed'
+        WHEN counted.status = 'held' THEN 'suppressed'
+        ELSE 'other'
     END AS outcome,
     sum(counted.attempts)::bigint AS attempts,
     sum(sum(counted.attempts)) OVER () >= 50000 AS is_cut

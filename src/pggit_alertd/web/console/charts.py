@@ -19,7 +19,7 @@ HOURS = 24
 OUTCOMES = ("sent", "retry", "failed", "suppressed", "other")
 # Room above the highest and below the lowest value, in per cent.
 TOP, BOTTOM = 8.0, 96.0
-_STEPS = (1, 2, 5)
+_STEPS = ((1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 5), (1,))
 _MOST_TICKS = 5
 _TIME_LABELS = 4
 _DAY = 86400.0
@@ -209,13 +209,15 @@ class _LogScale:
         return BOTTOM - min(max(part, 0.0), 1.0) * (BOTTOM - TOP)
 
     def ticks(self) -> tuple[Tick, ...]:
-        """Return round durations inside: 1, 2, 5 of each decade, or only decades where that would be too many."""
+        """Return round durations inside: the finest series of them that leaves the axis readable."""
         decades = range(math.floor(self._low), math.ceil(self._high) + 1)
-        values = [step * 10.0**decade for decade in decades for step in _STEPS]
-        inside = [value for value in values if self._low <= math.log10(value) <= self._high]
-        if len(inside) > _MOST_TICKS:
-            inside = [value for value in inside if math.log10(value).is_integer()] or inside[:1]
-        every = math.ceil(len(inside) / _MOST_TICKS) if inside else 1
+        inside: list[float] = []
+        for steps in _STEPS:
+            values = [step * 10.0**decade for decade in decades for step in steps]
+            inside = [value for value in values if self._low <= math.log10(value) <= self._high]
+            if len(inside) <= _MOST_TICKS:
+                break
+        every = math.ceil(len(inside) / _MOST_TICKS) or 1
         return tuple(Tick(self.y(value), _round(value)) for value in inside[::every])
 
 
