@@ -26,19 +26,22 @@ from pggit_alertd.delivery import Deliverer
 from pggit_alertd.dispatcher import Dispatcher, LaneLimits
 from pggit_alertd.errors import DatabaseError
 from pggit_alertd.health import Health
+from pggit_alertd.heartbeat import Heartbeat
 from pggit_alertd.liveness import Liveness
 from pggit_alertd.metrics import Metrics
 from pggit_alertd.router import Router
 from pggit_alertd.scheduler import Scheduler
 from pggit_alertd.settings import Settings
-from pggit_alertd.store import Store
+from pggit_alertd.store import BreakerRule, Store
 from pggit_alertd.systemd import Notifier
+from pggit_alertd.upkeep import Upkeep
 from pggit_alertd.web import Console, Reader, bind, create_app
 from pggit_alertd.web import Listener as WebListener
 from pggit_alertd.web import serve as serve_web
 
 BEAT_SECONDS = 30.0
 FLUSH_SECONDS = 5.0
+FAREWELL_SECONDS = 2.0
 LOOP_LIMIT = 90.0
 # Its rounds are up to 60 s apart, and one that hangs is given up after 30 s.
 SCHEDULER_LIMIT = 150.0
@@ -72,7 +75,16 @@ class Daemon:
             size=settings.database_pool_size,
             connect_timeout=settings.database_connect_timeout,
         )
-        self._store = Store(self._database, settings.worker_name, self._clock)
+        self._store = Store(
+            self._database,
+            settings.worker_name,
+            self._clock,
+            breaker=BreakerRule(
+                settings.breaker_threshold, settings.retry_base, settings.breaker_cap, settings.breaker_condemned
+            ),
+            coalesce=settings.coalesce,
+        )
+        self._upkeep = Upkeep(self._store, metrics=self._metrics, beat=self._liveness.loop("upkeep", LOOP_LIMIT))
         self._channels: Mapping[str, channels.Channel[Any, Any]] = channels.build(channel_options(settings))
         self._acknowledger = Acknowledger(
             self._store,
@@ -97,6 +109,8 @@ class Daemon:
             beat=self._liveness.loop("dispatcher", LOOP_LIMIT),
             clock=self._clock,
             poll_interval=settings.deaf_poll_interval,
+            max_in_flight=settings.max_in_flight,
+            troubled=self._upkeep.wake,
         )
         self._router = Router(
             self._store,
@@ -137,6 +151,16 @@ class Daemon:
         )
         self._reader = Reader(self._database, self._clock)
         self._notifier = Notifier.of(settings)
+        self._heartbeat = Heartbeat(
+            settings.heartbeat_url.get_secret_value() if settings.heartbeat_url else None,
+            interval=settings.heartbeat_interval,
+            deadline=settings.http_deadline,
+            allow_insecure=settings.allow_insecure_destinations,
+            router=self._router,
+            dispatcher=self._dispatcher,
+            acknowledger=self._acknowledger,
+            metrics=self._metrics,
+        )
 
     async def run(self) -> int:
         """Run until a signal; return 0 after an orderly stop, 1 after a fault of the program.
@@ -171,6 +195,7 @@ class Daemon:
                 await self._drain()
                 work.cancel()
                 served.set()
+            await self._farewell()
         except* Exception:  # noqa: BLE001 - the daemon's edge: what broke is logged, and acks are saved first
             _log.exception("crashed")
             await self._acknowledger.drain(FLUSH_SECONDS)
@@ -189,6 +214,8 @@ class Daemon:
         """Wait for the database, then run every loop until cancelled."""
         await self._database.open()
         await self._wait_for_schema()
+        with contextlib.suppress(DatabaseError):
+            await self._store.probe_destinations()
         async with asyncio.TaskGroup() as group:
             for name, loop in (
                 ("acknowledger", self._acknowledger.run()),
@@ -196,7 +223,9 @@ class Daemon:
                 ("router", self._router.run()),
                 ("listener", self._listener.run()),
                 ("scheduler", self._scheduler.run()),
+                ("upkeep", self._upkeep.run()),
                 ("beat", self._beat()),
+                ("heartbeat", self._heartbeat.run()),
                 ("systemd", self._tell_systemd()),
             ):
                 group.create_task(loop, name=name)
@@ -235,10 +264,21 @@ class Daemon:
         await self._dispatcher.drain(self._settings.shutdown_grace - flush)
         await self._acknowledger.drain(flush)
 
+    async def _farewell(self) -> None:
+        """Say goodbye, so that the other replicas don't take this one for dead; if that fails, they do for a while."""
+        if self._health.waiting_for:
+            return
+        try:
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await self._store.farewell()
+        except (DatabaseError, TimeoutError) as error:
+            _log.warning("farewell_failed", error=str(error) or "no answer in time")
+
     async def _close(self) -> None:
         for channel in self._channels.values():
             await channel.aclose()
         await self._reader.aclose()
+        await self._heartbeat.aclose()
         await self._database.close()
 
     async def _beat(self) -> None:
@@ -275,12 +315,18 @@ class Daemon:
             "slack": self._settings.slack_concurrency,
             "pagerduty": self._settings.pagerduty_concurrency,
         }
+        rates = {
+            "email": self._settings.email_rate,
+            "slack": self._settings.slack_rate,
+            "pagerduty": self._settings.pagerduty_rate,
+        }
         longest = max(channel.deadline for channel in self._channels.values())
         return {
             name: LaneLimits(
                 slots=slots[name],
                 lease=self._settings.lease * channel.deadline / longest,
                 deadline=channel.deadline,
+                rate=rates[name],
             )
             for name, channel in self._channels.items()
         }

@@ -17,6 +17,7 @@ from prometheus_client import (
 )
 
 from pggit_alertd import __version__
+from pggit_alertd.conditions import Kind
 from pggit_alertd.model import Outcome, Reason, Severity
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -24,9 +25,11 @@ CHANNELS = ("email", "slack", "pagerduty")
 OUTCOMES = (*(outcome.value for outcome in Outcome), "superseded")
 REASONS = tuple(reason.value for reason in Reason)
 STATUSES = ("pending", "held", "failed")
-JOBS = ("baselines", "retention", "partitions")
+JOBS = ("baselines", "retention", "partitions", "self_check")
 JOB_OUTCOMES = ("succeeded", "failed", "released", "busy", "superseded", "missed")
-LOOPS = ("acknowledger", "beat", "dispatcher", "router", "scheduler")
+LOOPS = ("acknowledger", "beat", "dispatcher", "heartbeat", "router", "scheduler", "upkeep")
+PINGS = ("sent", "failed", "withheld")
+DESTINATION_STATES = ("open", "paused")
 
 # On an idle machine a page leaves within 5 ms of the commit, so the small buckets are where a slowdown shows first.
 DELIVERY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -64,6 +67,13 @@ class Metrics:
         self.oldest_due_seconds = self._gauge(
             "oldest_due_seconds", "How long the oldest due notification has been waiting", "channel"
         )
+        self.destinations = self._gauge(
+            "destinations_stopped",
+            "Destinations that get nothing: circuit breaker open, or paused as they asked",
+            "channel",
+            "state",
+        )
+        self.coalesced = self._counter("coalesced", "Notifications that travelled in another's message", "channel")
         self.dead_letters = self._gauge("dead_letters", "Notifications that were given up and not replayed")
         self.outbox_depth = self._gauge("outbox_depth", "Alerts waiting to be routed")
         self.in_flight = self._gauge("in_flight", "Deliveries under way in this process", "channel")
@@ -79,6 +89,18 @@ class Metrics:
         )
         self.job_runs = self._counter("job_runs", "Runs of scheduled jobs in this process", "job", "outcome")
         self.job_seconds = self._histogram("job_seconds", "Time a run of a scheduled job took", JOB_BUCKETS, "job")
+        self.condition = self._gauge(
+            "condition", "1 while something is wrong with the alerting itself, by kind", "kind"
+        )
+        self.workers = self._gauge("workers", "Replicas that gave a sign of life a moment ago")
+        self.heartbeats = self._counter(
+            "heartbeat_pings",
+            "Pings of the heartbeat URL by outcome; withheld: there was no whole cycle to tell of",
+            "outcome",
+        )
+        self.heartbeat_last_success = self._gauge(
+            "heartbeat_last_success_timestamp_seconds", "When the heartbeat URL last took a ping of this process"
+        )
         self.build_info = self._gauge("build_info", "Always 1; the version is in the label", "version")
         self._start()
         ProcessCollector(registry=self.registry)
@@ -99,14 +121,7 @@ class Metrics:
     def _start(self) -> None:
         """Make every label set, at zero."""
         for channel in CHANNELS:
-            for outcome in OUTCOMES:
-                self.deliveries.labels(channel=channel, outcome=outcome)
-            for reason in REASONS:
-                self.attempts.labels(channel=channel, reason=reason)
-            for status in STATUSES:
-                self.queue_depth.labels(channel=channel, status=status)
-            for each in (self.delivery_seconds, self.claims, self.oldest_due_seconds, self.in_flight):
-                each.labels(channel=channel)
+            self._start_channel(channel)
         for severity in Severity:
             self.dwell_seconds.labels(severity=severity.value)
         for job in JOBS:
@@ -116,4 +131,23 @@ class Metrics:
                 self.job_runs.labels(job=job, outcome=outcome)
         for loop in LOOPS:
             self.loop_errors.labels(loop=loop)
+        self._start_watch()
         self.build_info.labels(version=__version__).set(1)
+
+    def _start_watch(self) -> None:
+        for kind in Kind:
+            self.condition.labels(kind=kind.value)
+        for ping in PINGS:
+            self.heartbeats.labels(outcome=ping)
+
+    def _start_channel(self, channel: str) -> None:
+        for outcome in OUTCOMES:
+            self.deliveries.labels(channel=channel, outcome=outcome)
+        for reason in REASONS:
+            self.attempts.labels(channel=channel, reason=reason)
+        for status in STATUSES:
+            self.queue_depth.labels(channel=channel, status=status)
+        for state in DESTINATION_STATES:
+            self.destinations.labels(channel=channel, state=state)
+        for each in (self.delivery_seconds, self.claims, self.coalesced, self.oldest_due_seconds, self.in_flight):
+            each.labels(channel=channel)

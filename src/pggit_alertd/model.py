@@ -74,7 +74,8 @@ class Alert:
     Durations are microseconds. `factor` is duration / baseline p99; None for alerts that have no baseline.
     `occurred_at` is aware, UTC. `message` is the one-line text made by SQL. `note` is a sentence about this message
     that people must read ("was muted by ...", "sent here because #ops is broken: ..."); `actor` is who acknowledged or
-    resolved. `alert_type` SYSTEM marks what the daemon has to say about itself: `message` is then all there is.
+    resolved. `alert_type` SYSTEM marks what the daemon has to say about itself: `message` is then all there is, and
+    `dedup` names the occurrence, as alert_id does for others, so that a later message can end what the first began.
     """
 
     alert_id: int | None
@@ -93,6 +94,7 @@ class Alert:
     escalated: bool = False
     note: str | None = None
     actor: str | None = None
+    dedup: str | None = None
 
     @classmethod
     def from_snapshot(cls, snapshot: Mapping[str, Any], message: str, occurred_at: datetime) -> "Alert":
@@ -118,6 +120,7 @@ class Alert:
             escalated=bool(snapshot.get("escalated")),
             note=_text(snapshot.get("note")),
             actor=_text(snapshot.get("actor")),
+            dedup=_text(snapshot.get("dedup")),
         )
 
 
@@ -186,7 +189,8 @@ class Transient:
     """Trying again can help.
 
     `retry_after` (seconds) is what the receiver told us: it then pauses the whole destination and costs no attempt.
-    `ambiguous` marks a failure after the request was written, so the message may have arrived.
+    `ambiguous` marks a failure after the request was written, so the message may have arrived. `scope` says what is in
+    trouble: only failures of the DESTINATION count for its circuit breaker.
     `settled` are digests of mail recipients that took or for ever refused the message in this attempt.
     """
 
@@ -196,6 +200,7 @@ class Transient:
     retry_after: float | None = None
     ambiguous: bool = False
     settled: frozenset[str] = frozenset()
+    scope: Scope = Scope.DESTINATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +217,19 @@ Receipt = Delivered | Transient | Permanent
 
 
 @dataclass(frozen=True, slots=True)
+class Bundle:
+    """What a message says that speaks for several queue rows.
+
+    `alert` is the worst one, or what happened last if that is no new alert; `digest` is None for fewer than two alerts.
+    """
+
+    alert: Alert
+    event: Event
+    digest: Digest | None = None
+    folded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """One queue row held under a lease.
 
@@ -220,6 +238,9 @@ class Claim:
     `claimed_at` is database time; `trusted_until` is this process's monotonic clock: after it the lease must be thought
     lost. `give_up_in` and `paused_for` are seconds from the claim: what is left of the retry horizon, and of the
     destination's pause (not positive: none). `installation` names the database, whose alert numbers are not unique.
+    `lane_key` is the destination as the queue knows it, and the lane's name. `size` counts the queue rows that the
+    message speaks for, this one included; `bundle` is what it says then. `probing` says that the destination's breaker
+    is open and this claim is to find out whether it is back.
     """
 
     queue_id: int
@@ -246,19 +267,36 @@ class Claim:
     claimed_monotonic: float
     trusted_until: float
     installation: str = ""
+    lane_key: str = ""
+    probing: bool = False
+    size: int = 1
+    bundle: Bundle | None = None
 
     def notification(self, source: str = "") -> Notification:
         """Return what the channel is asked to say; `source` names the installation to people."""
-        identity = self.alert.alert_id if self.alert.alert_id is not None else f"q{self.queue_id}"
+        own = (self.alert.dedup or "")[:100] or f"q{self.queue_id}"
+        identity = self.alert.alert_id if self.alert.alert_id is not None else own
         return Notification(
             key=f"q{self.queue_id}",
             dedup_key=f"pggit-{self.installation}-alert-{identity}",
-            alert=self.alert,
-            event=self.event,
+            alert=self.bundle.alert if self.bundle else self.alert,
+            event=self.bundle.event if self.bundle else self.event,
             source=source,
             group=f"{self.installation}/{self.alert.operation_type}/{self.alert.alert_type}",
             settled=self.settled,
+            digest=self.bundle.digest if self.bundle else None,
+            folded=bool(self.bundle and self.bundle.folded),
         )
+
+
+class Verdict(StrEnum):
+    """What an attempt says about its destination's health, for the circuit breaker."""
+
+    NOTHING = ""
+    UNASKED = "unasked"
+    OK = "ok"
+    TRANSIENT = "transient"
+    CONDEMNED = "condemned"
 
 
 class Outcome(StrEnum):
@@ -291,4 +329,5 @@ class Ack:
     settled: frozenset[str] = frozenset()
     delivery_ms: int | None = None
     dwell_ms: int | None = None
+    verdict: Verdict = Verdict.NOTHING
     finished_at: datetime = field(default_factory=lambda: datetime.now(UTC))

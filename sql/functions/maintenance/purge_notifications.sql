@@ -92,6 +92,16 @@ BEGIN
     GET DIAGNOSTICS deleted = ROW_COUNT;
     RETURN NEXT;
 
+    relation := 'alert_group';
+    DELETE FROM pggit.alert_group AS quiet
+    WHERE quiet.ctid = ANY (ARRAY(
+        SELECT old.ctid FROM pggit.alert_group AS old
+        WHERE old.quiet_until < v_cutoff
+        LIMIT p_batch FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
+
     relation := 'alertd_worker';
     DELETE FROM pggit.alertd_worker AS worker
     WHERE worker.worker = ANY (ARRAY(
@@ -101,10 +111,20 @@ BEGIN
     ));
     GET DIAGNOSTICS deleted = ROW_COUNT;
     RETURN NEXT;
+
+    relation := 'alertd_condition';
+    DELETE FROM pggit.alertd_condition AS condition
+    WHERE condition.condition_id = ANY (ARRAY(
+        SELECT old.condition_id FROM pggit.alertd_condition AS old
+        WHERE old.resolved_at < v_cutoff
+        LIMIT p_batch FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
 END;
 $$;
 
 COMMENT ON FUNCTION pggit.purge_notifications(interval, integer) IS
-'Removes what is older than the limit: finished notifications (never pending ones), delivery log, baseline history (candidates that still wait for a decision stay), scheduled runs, workers not heard of. One batch a call; call it until every count is zero.';
+'Removes what is older than the limit: finished notifications (never pending ones), delivery log, baseline history (candidates that still wait for a decision stay), scheduled runs, workers not heard of, conditions that are over. One batch a call; call it until every count is zero.';
 
 REVOKE ALL ON FUNCTION pggit.purge_notifications(interval, integer) FROM PUBLIC;

@@ -15,13 +15,20 @@ BEGIN
             USING HINT = format('Mend it with UPDATE pggit.alert_notification_settings ... WHERE setting_id = %s; '
                                 'until then its notifications are kept as failed.', NEW.setting_id);
     END IF;
-    IF upper(btrim(NEW.alert_type)) NOT IN ('*', 'THRESHOLD_EXCEEDED', 'ANOMALY', 'DEGRADATION') THEN
-        RAISE WARNING 'notification setting % matches no alert: alert_type % is none of *, THRESHOLD_EXCEEDED, ANOMALY, DEGRADATION',
+    IF upper(btrim(NEW.alert_type)) NOT IN ('*', 'THRESHOLD_EXCEEDED', 'ANOMALY', 'DEGRADATION', 'SYSTEM') THEN
+        RAISE WARNING 'notification setting % matches no alert: alert_type % is none of *, THRESHOLD_EXCEEDED, ANOMALY, DEGRADATION, SYSTEM',
             NEW.setting_id, quote_literal(left(NEW.alert_type, 40));
     END IF;
     IF upper(btrim(NEW.severity)) NOT IN ('*', 'CRITICAL', 'WARNING', 'INFO') THEN
         RAISE WARNING 'notification setting % matches no alert: severity % is none of *, CRITICAL, WARNING, INFO',
             NEW.setting_id, quote_literal(left(NEW.severity, 40));
+    END IF;
+    IF NOT NEW.group_by <@ ARRAY['operation_type', 'alert_type', 'severity', 'branch', 'user_name', 'alert_id', 'all'] THEN
+        RAISE WARNING 'notification setting % groups by something unknown: group_by takes operation_type, alert_type, '
+            'severity, branch, user_name, alert_id and all', NEW.setting_id;
+    END IF;
+    IF NEW.fallback_setting_id = NEW.setting_id THEN
+        RAISE WARNING 'notification setting % is its own fallback, which is none', NEW.setting_id;
     END IF;
     RETURN NEW;
 END

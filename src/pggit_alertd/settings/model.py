@@ -124,7 +124,7 @@ class Settings(BaseSettings):
     )
 
     concurrency: Annotated[int, values.whole(1, 1000)] = _setting(
-        "Delivery", "Deliveries in flight for each channel; pages and routine notifications are counted apart.", 20
+        "Delivery", "Deliveries in flight for each destination; pages and routine notifications are counted apart.", 20
     )
     email_concurrency: Annotated[int, values.whole(1, 1000)] = _setting(
         "Delivery",
@@ -143,6 +143,31 @@ class Settings(BaseSettings):
         "The same for PagerDuty alone.",
         default_factory=lambda data: data.get("concurrency"),
         shown="`PGGIT_ALERTD_CONCURRENCY`",
+    )
+    max_in_flight: Annotated[int, values.whole(1, 10_000)] = _setting(
+        "Delivery",
+        "Deliveries in flight over all destinations, pages and routine notifications counted apart: bounds memory and "
+        "connections however many destinations hang.",
+        1000,
+    )
+    coalesce: Annotated[bool, values.SWITCH] = _setting(
+        "Delivery",
+        "Let notifications of one setting and group that are due at the same time travel in one message. Off, only "
+        "settings with a `min_interval` do.",
+        default=True,
+    )
+    email_rate: Annotated[float, values.amount(0, 10_000)] = _setting(
+        "Delivery",
+        "The most mails a second that each replica sends, in bursts of five seconds' worth; 0 is no limit.",
+        0.0,
+    )
+    slack_rate: Annotated[float, values.amount(0, 10_000)] = _setting(
+        "Delivery",
+        "The same for each Slack webhook. Slack allows about one a second; with no limit, its Retry-After is obeyed.",
+        0.0,
+    )
+    pagerduty_rate: Annotated[float, values.amount(0, 10_000)] = _setting(
+        "Delivery", "The same for each PagerDuty key. PagerDuty allows about two a second.", 0.0
     )
     http_deadline: Annotated[float, values.duration(0.1, 300)] = _setting(
         "Delivery",
@@ -180,6 +205,20 @@ class Settings(BaseSettings):
     retry_cap: Annotated[float, values.duration(0.01, 86400)] = _setting(
         "Retry", "The longest wait between two attempts.", 900.0
     )
+    breaker_threshold: Annotated[int, values.whole(1, 1000)] = _setting(
+        "Retry",
+        "After how many failures in a row a destination gets nothing but a probe now and then, on every replica.",
+        3,
+    )
+    breaker_cap: Annotated[float, values.duration(0.01, 86400)] = _setting(
+        "Retry", "The longest wait between two such probes; the first is `PGGIT_ALERTD_RETRY_BASE`.", 60.0
+    )
+    breaker_condemned: Annotated[float, values.duration(0.01, 86400)] = _setting(
+        "Retry",
+        "The wait after a refusal that only people can mend: a revoked webhook or key, a failed login. A mended "
+        "setting, or a restart, is tried at once.",
+        900.0,
+    )
     horizon_critical: Annotated[float, values.duration(1, 30 * 86400)] = _setting(
         "Retry", "How long a CRITICAL notification is retried before it is given up as failed.", 86400.0
     )
@@ -210,6 +249,59 @@ class Settings(BaseSettings):
     partition_schedule: Annotated[str, values.CRON] = _setting(
         "Schedule", "When the delivery log's next partitions are made.", "15 * * * *"
     )
+
+    watch_schedule: Annotated[str, values.CRON] = _setting(
+        "Watch", "When the alerting is checked for what is wrong with itself.", "* * * * *"
+    )
+    watch_queue_depth: Annotated[int, values.whole(1, 10_000_000)] = _setting(
+        "Watch", "More notifications than this waiting is a condition (`queue_depth`) ...", 500
+    )
+    watch_queue_hold: Annotated[float, values.duration(0, 86400)] = _setting(
+        "Watch", "... once it has lasted this long.", 1800.0
+    )
+    watch_oldest_due: Annotated[float, values.duration(1, 86400)] = _setting(
+        "Watch",
+        "How long an alert may wait to be routed (`outbox`), or a due notification to be sent (`queue_age`).",
+        300.0,
+    )
+    watch_success_percent: Annotated[int, values.whole(0, 100)] = _setting(
+        "Watch",
+        "Fewer deliveries of the last hour than this many in a hundred is a condition (`delivery_success`) ...",
+        95,
+    )
+    watch_success_minimum: Annotated[int, values.whole(1, 1_000_000)] = _setting(
+        "Watch", "... if at least this many were sent or given up.", 20
+    )
+    watch_job_failures: Annotated[int, values.whole(1, 100)] = _setting(
+        "Watch", "How often in a row a scheduled job may fail before it is a condition (`job_failing`).", 3
+    )
+    watch_job_overdue: Annotated[float, values.duration(60, 7 * 86400)] = _setting(
+        "Watch",
+        "How long after its slot a job must have succeeded (`job_overdue`, and `recalculation` for the baselines).",
+        7200.0,
+    )
+    watch_worker_silence: Annotated[float, values.duration(60, 86400)] = _setting(
+        "Watch", "How long a replica that did not end in order may give no sign of life (`worker_silent`).", 180.0
+    )
+    watch_worker_forgotten: Annotated[float, values.duration(60, 30 * 86400)] = _setting(
+        "Watch", "After this long a silent replica is taken for one that will not come back.", 86400.0
+    )
+    watch_hold: Annotated[float, values.duration(0, 86400)] = _setting(
+        "Watch", "How long other conditions that may heal by themselves must last before anybody is told.", 60.0
+    )
+    watch_clear: Annotated[float, values.duration(0, 86400)] = _setting(
+        "Watch", "How long a condition must be away before it is told to be over.", 120.0
+    )
+    watch_repeat: Annotated[float, values.duration(60, 30 * 86400)] = _setting(
+        "Watch", "A condition that lasts is told again after this long.", 86400.0
+    )
+    heartbeat_url: Annotated[SecretStr | None, values.PING] = _setting(
+        "Watch",
+        "A dead man's switch, like a check of healthchecks.io: it gets a POST while alerts are really being routed, "
+        "claimed and acknowledged, so that its silence tells what this program no longer can.",
+        None,
+    )
+    heartbeat_interval: Annotated[float, values.duration(1, 86400)] = _setting("Watch", "How often it is told.", 60.0)
 
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
@@ -311,7 +403,8 @@ class Settings(BaseSettings):
         if value is None:
             return ""
         if isinstance(value, SecretStr):
-            return redaction.connection(value.get_secret_value())
+            shown = values.ping_host if name == "heartbeat_url" else redaction.connection
+            return shown(value.get_secret_value())
         if isinstance(value, bool):
             return str(value).lower()
         return values.span(value) if isinstance(value, float) else redaction.text(str(value))
@@ -323,6 +416,8 @@ class Settings(BaseSettings):
             if secret is None:
                 continue
             found |= values.passwords(secret.get_secret_value())
+        if self.heartbeat_url is not None:
+            found |= values.ping_secrets(self.heartbeat_url.get_secret_value())
         return frozenset(found)
 
 
