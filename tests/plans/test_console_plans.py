@@ -47,6 +47,8 @@ INSERT INTO pggit.scheduled_job_run (job, slot, status)
 SELECT job, now() - n * interval '1 h', 'succeeded' FROM pggit.scheduled_job, generate_series(1, 20000) AS n;
 """
 ANY: dict[str, Any] = {"operation": None, "type": None, "severity": None, "unacknowledged": False, "before": None}
+# More than there are built-in jobs.
+JOBS = 10
 DAY = {"operation": "operation 1", "seconds": 86400.0}
 
 # Statement, parameters, and the most rows that it may read in all, those a filter throws away included.
@@ -65,8 +67,8 @@ CASES: list[tuple[str, dict[str, Any], int]] = [
     ("console_baselines_held", {}, 0),
     ("console_baseline_history", {"operation": None}, 101),
     ("console_baseline_history", {"operation": "operation 7"}, 4_100),
-    ("console_jobs", {}, 6),
-    ("console_runs", {"job": None}, 153),
+    ("console_jobs", {}, 2 * JOBS),
+    ("console_runs", {"job": None}, 52 * JOBS),
     ("console_latency", DAY | {"buckets": 72}, 100_000),
     ("console_latency_alerts", DAY, 8_700),
 ]
