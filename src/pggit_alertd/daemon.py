@@ -36,8 +36,8 @@ from pggit_alertd.snoozes import Snoozes
 from pggit_alertd.store import BreakerRule, Store
 from pggit_alertd.systemd import Notifier
 from pggit_alertd.upkeep import Upkeep
+from pggit_alertd.web import Console, Reader, bind, create_app
 from pggit_alertd.web import Listener as WebListener
-from pggit_alertd.web import bind, create_app
 from pggit_alertd.web import serve as serve_web
 
 BEAT_SECONDS = 30.0
@@ -151,6 +151,7 @@ class Daemon:
             clock=self._clock,
             dry_run=settings.dry_run,
         )
+        self._reader = Reader(self._database, self._clock)
         self._notifier = Notifier.of(settings)
         self._heartbeat = Heartbeat(
             settings.heartbeat_url.get_secret_value() if settings.heartbeat_url else None,
@@ -183,7 +184,8 @@ class Daemon:
     async def _supervise(self, listener: WebListener) -> int:
         """Run web and work until a signal, then stop in order; a loop that breaks ends everything, acks first."""
         served = asyncio.Event()
-        app = create_app(self._health, self._metrics)
+        console = Console(self._reader, self._health, self._clock)
+        app = create_app(self._health, self._metrics, console=console if self._settings.console else None)
         status = 0
         try:
             async with asyncio.TaskGroup() as group:
@@ -277,6 +279,7 @@ class Daemon:
     async def _close(self) -> None:
         for channel in self._channels.values():
             await channel.aclose()
+        await self._reader.aclose()
         await self._heartbeat.aclose()
         await self._database.close()
 

@@ -89,13 +89,7 @@ class Health:
         """Return the figures behind the verdict."""
         await self._measure()
         return {
-            "version": __version__,
-            "worker": self._store.worker,
-            "uptime_seconds": round(self._clock.monotonic() - self._born, 1),
-            "listener": {"mode": self._listener.mode.value, "reason": self._listener.reason},
-            "dry_run": self._dry_run,
-            "in_flight": self._dispatcher.in_flight,
-            "unacknowledged": self._acknowledger.waiting,
+            **self.state(),
             "outbox": self._outbox,
             "workers": self._workers,
             "conditions": [each.as_json() for each in self._conditions],
@@ -109,6 +103,27 @@ class Health:
                 for each in self._depth
             ],
         }
+
+    def state(self) -> dict[str, Any]:
+        """Return what this process knows of itself, without waiting for anything."""
+        return {
+            "version": __version__,
+            "worker": self._store.worker,
+            "uptime_seconds": round(self._clock.monotonic() - self._born, 1),
+            "listener": {"mode": self._listener.mode.value, "reason": self._listener.reason},
+            "dry_run": self._dry_run,
+            "in_flight": self._dispatcher.in_flight,
+            "unacknowledged": self._acknowledger.waiting,
+        }
+
+    def troubles(self) -> tuple[str, ...]:
+        """Return what stands in the way of the work, as far as it is known without asking."""
+        if self.stopping:
+            return ("the daemon is stopping",)
+        if self.waiting_for:
+            return (f"waiting: {self.waiting_for}",)
+        found = (self._router.trouble, self._dispatcher.trouble, *self.live().reasons)
+        return tuple(dict.fromkeys(reason for reason in found if reason))
 
     async def refresh_gauges(self) -> None:
         """Bring the gauges that mirror the database up to date."""

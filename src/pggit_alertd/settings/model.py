@@ -82,6 +82,11 @@ class Settings(BaseSettings):
     http_port: Annotated[int, values.whole(0, values.HIGHEST_PORT)] = _setting(
         "Web", "The port there; 0 takes any free one and logs which.", 8580
     )
+    console: Annotated[bool, values.SWITCH] = _setting(
+        "Web",
+        "Serve the operator's console there too: read-only pages, without secrets, for whoever can reach the port.",
+        default=True,
+    )
 
     smtp_url: Annotated[SecretStr | None, values.MAIL_SERVER] = _setting(
         "Destinations",
