@@ -75,6 +75,7 @@ class Alert:
     `occurred_at` is aware, UTC. `message` is the one-line text made by SQL. `note` is a sentence about this message
     that people must read ("was muted by ...", "sent here because #ops is broken: ..."); `actor` is who acknowledged or
     resolved. `alert_type` SYSTEM marks what the daemon has to say about itself: `message` is then all there is.
+    `began_at` is when the alert was raised, where `occurred_at` is a later event's time.
     """
 
     alert_id: int | None
@@ -93,6 +94,7 @@ class Alert:
     escalated: bool = False
     note: str | None = None
     actor: str | None = None
+    began_at: datetime | None = None
 
     @classmethod
     def from_snapshot(cls, snapshot: Mapping[str, Any], message: str, occurred_at: datetime) -> "Alert":
@@ -118,6 +120,7 @@ class Alert:
             escalated=bool(snapshot.get("escalated")),
             note=_text(snapshot.get("note")),
             actor=_text(snapshot.get("actor")),
+            began_at=_moment(snapshot.get("began_at")),
         )
 
 
@@ -132,6 +135,15 @@ def _number(value: object) -> float | None:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _moment(value: object) -> datetime | None:
+    """Return an aware moment in UTC from ISO 8601, or None."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return moment.astimezone(UTC) if moment is not None and moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from pggit_alertd.demo.sinks.validation import pagerduty_complaints, slack_compl
 from pggit_alertd.model import Alert, Event, Notification, Severity
 from pggit_alertd.rendering import mail as mail_rendering
 from pggit_alertd.rendering import pagerduty, slack
-from pggit_alertd.rendering.facts import facts, footer, headline
+from pggit_alertd.rendering.facts import facts, footer
+from pggit_alertd.rendering.headlines import headline
 
 NASTY = [
     "<!channel> <!here> <!everyone> <@U123> <https://evil.example|click>",

@@ -105,8 +105,8 @@ class Settings(BaseSettings):
     )
     mail_templates: Annotated[str | None, values.line(1000)] = _setting(
         "Destinations",
-        "A folder with templates of your own, `mail.html.j2` or `mail.txt.j2`. One that fails is reported in the log, "
-        "and the built-in text is sent.",
+        "A folder with templates of your own, `mail.html.j2` or `mail.txt.j2` (docs/templates.md). One that fails is "
+        "reported in the log, and the built-in text is sent.",
         None,
     )
     source: Annotated[str, values.line(100)] = _setting(
@@ -139,9 +139,22 @@ class Settings(BaseSettings):
         default_factory=lambda data: data.get("concurrency"),
         shown="`PGGIT_ALERTD_CONCURRENCY`",
     )
+    webhook_concurrency: Annotated[int, values.whole(1, 1000)] = _setting(
+        "Delivery",
+        "The same for webhooks alone.",
+        default_factory=lambda data: data.get("concurrency"),
+        shown="`PGGIT_ALERTD_CONCURRENCY`",
+    )
+    apprise_concurrency: Annotated[int, values.whole(1, 1000)] = _setting(
+        "Delivery",
+        "The same for Apprise alone, where each delivery under way is a thread.",
+        default_factory=lambda data: data.get("concurrency"),
+        shown="`PGGIT_ALERTD_CONCURRENCY`",
+    )
     http_deadline: Annotated[float, values.duration(0.1, 300)] = _setting(
         "Delivery",
-        "The most one Slack or PagerDuty delivery may take, from connect to the last byte of the reply.",
+        "The most one delivery by Slack, PagerDuty, webhook or Apprise may take, from connect to the last byte of the "
+        "reply.",
         20.0,
     )
     smtp_deadline: Annotated[float, values.duration(0.1, 600)] = _setting(
