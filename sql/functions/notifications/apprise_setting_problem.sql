@@ -1,5 +1,5 @@
 -- Say what is wrong with the config of an Apprise setting; NULL means that SQL finds nothing. No value is echoed.
--- Only Apprise itself, where the daemon runs, can tell whether it understands the URL.
+-- Only Apprise itself, where the daemon runs, can tell whether it understands the URL; a web address is none.
 CREATE OR REPLACE FUNCTION pggit.apprise_setting_problem(p_config jsonb)
 RETURNS text
 LANGUAGE sql IMMUTABLE
@@ -14,9 +14,9 @@ WITH given AS (
 SELECT CASE
     WHEN NOT coalesce(
         CASE jsonb_typeof(given.urls)
-            WHEN 'string' THEN given.urls #>> '{}' ~ '^\s*[A-Za-z0-9+.-]+://'
+            WHEN 'string' THEN given.urls #>> '{}' ~* '^\s*(?!https?://)[a-z0-9+.-]+://'
             WHEN 'array' THEN jsonb_array_length(given.urls) > 0 AND (
-                SELECT bool_and(jsonb_typeof(u.url) = 'string' AND u.url #>> '{}' ~ '^\s*[A-Za-z0-9+.-]+://')
+                SELECT bool_and(jsonb_typeof(u.url) = 'string' AND u.url #>> '{}' ~* '^\s*(?!https?://)[a-z0-9+.-]+://')
                 FROM jsonb_array_elements(given.urls) AS u (url)
             )
         END, FALSE
