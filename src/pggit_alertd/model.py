@@ -186,7 +186,7 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The receiver took the message. `refused` are masked mail recipients that said no for ever."""
+    """The receiver took the message. `refused` are masked recipients, of mail or Apprise, that said no for ever."""
 
     code: int | None = None
     detail: str = ""

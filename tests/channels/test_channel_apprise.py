@@ -72,8 +72,9 @@ async def test_a_url_that_is_no_use_does_not_stop_the_others(http_sink: HttpSink
     """One that Apprise can't read is reported, and the message counts as delivered by those that took it."""
     receipt = await deliver(channel(), [url(http_sink), "slack://nonsense"])
     assert isinstance(receipt, Delivered)
-    assert "does not understand this slack:// URL" in receipt.detail
-    assert "nonsense" not in receipt.detail
+    (refused,) = receipt.refused
+    assert "does not understand this slack:// URL" in refused
+    assert "nonsense" not in refused
 
 
 async def test_a_url_that_apprise_can_not_read_is_an_invalid_setting() -> None:

@@ -154,8 +154,7 @@ class AppriseChannel:
             return Transient(first.reason, first.detail, ambiguous=ambiguous, settled=took)
         if wrong and not took and len(waiting) == len(destination.urls):
             return wrong[0]
-        others = f"; of {len(destination.urls)}, refused: {wrong[0].detail}" if wrong else ""
-        return Delivered(detail=f"{len(took)} taken{others}")
+        return Delivered(detail=f"{len(took)} taken", refused=tuple(each.detail for each in wrong))
 
     async def _send_one(self, url: str, destination: AppriseDestination, message: AppriseMessage) -> Receipt:
         return await self._in_thread(url, destination.secrets, _notify, message.text)
