@@ -44,7 +44,7 @@ class RateLimits:
         self._pauses.move_to_end(name)
         if len(self._pauses) > KEYS:
             self._pauses.popitem(last=False)
-        return max(pause.until - now, 1.0)
+        return min(max(pause.until - now, 1.0), LONGEST)
 
     def passed(self, key: str, began: float) -> None:
         """Take note that a request was accepted."""

@@ -116,5 +116,6 @@ def footer(notification: Notification) -> str:
         others = notification.digest.count - 1
         number = f"{number.removesuffix(' · ') or 'One alert'} and {others} more · "
     escalated = f" · {ESCALATED}" if alert.escalated else ""
-    source = f" · {one_line(notification.source, 100)}" if notification.source else ""
+    shown = one_line(notification.source, 100)
+    source = f" · {shown}" if shown else ""
     return f"{number}{notification.event.value} · {utc(alert.occurred_at)}{escalated}{source}"
