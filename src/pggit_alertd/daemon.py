@@ -312,23 +312,13 @@ class Daemon:
 
     def _lane_limits(self) -> dict[str, LaneLimits]:
         """Share out slots, and leases in proportion to deadlines: settings.lease belongs to the longest."""
-        slots = {
-            "email": self._settings.email_concurrency,
-            "slack": self._settings.slack_concurrency,
-            "pagerduty": self._settings.pagerduty_concurrency,
-        }
-        rates = {
-            "email": self._settings.email_rate,
-            "slack": self._settings.slack_rate,
-            "pagerduty": self._settings.pagerduty_rate,
-        }
         longest = max(channel.deadline for channel in self._channels.values())
         return {
             name: LaneLimits(
-                slots=slots[name],
+                slots=getattr(self._settings, f"{name}_concurrency"),
                 lease=self._settings.lease * channel.deadline / longest,
                 deadline=channel.deadline,
-                rate=rates[name],
+                rate=getattr(self._settings, f"{name}_rate"),
             )
             for name, channel in self._channels.items()
         }

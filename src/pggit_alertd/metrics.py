@@ -23,7 +23,7 @@ from pggit_alertd.conditions import Kind
 from pggit_alertd.model import Outcome, Reason, Severity
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-CHANNELS = ("email", "slack", "pagerduty")
+CHANNELS = ("email", "slack", "pagerduty", "webhook", "apprise")
 OUTCOMES = (*(outcome.value for outcome in Outcome), "superseded")
 REASONS = tuple(reason.value for reason in Reason)
 STATUSES = ("pending", "held", "failed")

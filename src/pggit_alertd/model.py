@@ -76,6 +76,7 @@ class Alert:
     that people must read ("was muted by ...", "sent here because #ops is broken: ..."); `actor` is who acknowledged or
     resolved. `alert_type` SYSTEM marks what the daemon has to say about itself: `message` is then all there is, and
     `dedup` names the occurrence, as alert_id does for others, so that a later message can end what the first began.
+    `began_at` is when the alert was raised, where `occurred_at` is a later event's time.
     """
 
     alert_id: int | None
@@ -95,6 +96,7 @@ class Alert:
     note: str | None = None
     actor: str | None = None
     dedup: str | None = None
+    began_at: datetime | None = None
 
     @classmethod
     def from_snapshot(cls, snapshot: Mapping[str, Any], message: str, occurred_at: datetime) -> "Alert":
@@ -121,6 +123,7 @@ class Alert:
             note=_text(snapshot.get("note")),
             actor=_text(snapshot.get("actor")),
             dedup=_text(snapshot.get("dedup")),
+            began_at=_moment(snapshot.get("began_at")),
         )
 
 
@@ -135,6 +138,15 @@ def _number(value: object) -> float | None:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _moment(value: object) -> datetime | None:
+    """Return an aware moment in UTC from ISO 8601, or None."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return moment.astimezone(UTC) if moment is not None and moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +189,7 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The receiver took the message. `refused` are masked mail recipients that said no for ever."""
+    """The receiver took the message. `refused` are masked recipients, of mail or Apprise, that said no for ever."""
 
     code: int | None = None
     detail: str = ""

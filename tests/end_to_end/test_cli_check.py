@@ -85,6 +85,9 @@ def add_setting(dsn: str, channel: str, config: Any, **columns: Any) -> None:
         )
 
 
+HTTP_CHANNELS = ("slack", "pagerduty", "webhook", "apprise")
+
+
 def add_usual(dsn: str, http: HttpSink) -> None:
     """Insert one good setting for each channel."""
     add_setting(dsn, "email", {"to": [ADDRESS]})
@@ -96,6 +99,8 @@ def add_usual(dsn: str, http: HttpSink) -> None:
 async def test_a_healthy_installation_passes(database: str, http: HttpSink) -> None:
     """With everything in order each check says ok, the command ends with 0, and no person was told anything."""
     add_usual(database, http)
+    add_setting(database, "webhook", {"url": http.hook_url(TOKEN)})
+    add_setting(database, "apprise", {"url": f"json://127.0.0.1:{http.port}/hooks/{TOKEN}"})
     async with SmtpSink() as mail:
         ended = await alertd("check", **settings_for(database, http, mail))
     assert ended.status == 0, ended.out
@@ -103,10 +108,10 @@ async def test_a_healthy_installation_passes(database: str, http: HttpSink) -> N
     assert {line.split()[0] for line in lines[:-1]} == {"ok"}, ended.out
     for name in ("settings", "connection", "server", "pooler", "schema", "privileges", "time zones", "clock", "listen"):
         assert sum(line.startswith(f"ok       {name}: ") for line in lines) == 1
-    for name in ("job baselines", "notification settings", "mail server", "destination slack", "destination pagerduty"):
+    for name in ("job baselines", "notification settings", "mail server", *map("destination {}".format, HTTP_CHANNELS)):
         assert sum(line.startswith(f"ok       {name}") for line in lines) == 1
     assert (http.received, len(mail.mails)) == (0, 0)
-    assert http.connections_made == 2
+    assert http.connections_made == 3
     assert "NOOP" in " ".join(mail.commands)
 
 

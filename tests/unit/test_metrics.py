@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pggit_alertd import __version__
+from pggit_alertd.channels import NAMES
 from pggit_alertd.metrics import CHANNELS, CONTENT_TYPE, JOBS, OUTCOMES, REASONS, Metrics
 from pggit_alertd.model import Outcome, Reason, Severity
 
@@ -77,6 +78,11 @@ def test_every_label_set_is_there_from_the_start() -> None:
     for job in JOBS:
         assert f'pggit_alertd_job_runs_total{{job="{job}",outcome="failed"}} 0.0' in text
     assert f'pggit_alertd_build_info{{version="{__version__}"}} 1.0' in text
+
+
+def test_every_channel_is_counted() -> None:
+    """The channels that there are and those that have series are the same, in the same order."""
+    assert CHANNELS == NAMES
 
 
 def test_using_the_metrics_makes_no_new_series() -> None:

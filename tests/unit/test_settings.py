@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
+from pggit_alertd.channel_options import channel_options
+from pggit_alertd.channels import NAMES
 from pggit_alertd.errors import SettingsError
 from pggit_alertd.settings import Settings
 from pggit_alertd.settings.values import span
@@ -41,6 +43,9 @@ def test_overrides_follow_what_they_override() -> None:
     """A channel without its own concurrency, and a lease that is not set, follow the settings they are made from."""
     settings = load(CONCURRENCY="7", SLACK_CONCURRENCY="50", HTTP_DEADLINE="90s")
     assert (settings.email_concurrency, settings.slack_concurrency, settings.pagerduty_concurrency) == (7, 50, 7)
+    assert (settings.webhook_concurrency, settings.apprise_concurrency) == (7, 7)
+    assert channel_options(settings).apprise_threads == 14
+    assert {f"{name}_concurrency" for name in NAMES} <= set(Settings.model_fields)
     assert settings.lease == 270.0
 
 

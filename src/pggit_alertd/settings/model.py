@@ -110,8 +110,8 @@ class Settings(BaseSettings):
     )
     mail_templates: Annotated[str | None, values.line(1000)] = _setting(
         "Destinations",
-        "A folder with templates of your own, `mail.html.j2` or `mail.txt.j2`. One that fails is reported in the log, "
-        "and the built-in text is sent.",
+        "A folder with templates of your own, `mail.html.j2` or `mail.txt.j2` (docs/templates.md). One that fails is "
+        "reported in the log, and the built-in text is sent.",
         None,
     )
     source: Annotated[str, values.line(100)] = _setting(
@@ -144,6 +144,18 @@ class Settings(BaseSettings):
         default_factory=lambda data: data.get("concurrency"),
         shown="`PGGIT_ALERTD_CONCURRENCY`",
     )
+    webhook_concurrency: Annotated[int, values.whole(1, 1000)] = _setting(
+        "Delivery",
+        "The same for webhooks alone.",
+        default_factory=lambda data: data.get("concurrency"),
+        shown="`PGGIT_ALERTD_CONCURRENCY`",
+    )
+    apprise_concurrency: Annotated[int, values.whole(1, 1000)] = _setting(
+        "Delivery",
+        "The same for Apprise alone, where each delivery under way is a thread.",
+        default_factory=lambda data: data.get("concurrency"),
+        shown="`PGGIT_ALERTD_CONCURRENCY`",
+    )
     max_in_flight: Annotated[int, values.whole(1, 10_000)] = _setting(
         "Delivery",
         "Deliveries in flight over all destinations, pages and routine notifications counted apart: bounds memory and "
@@ -160,18 +172,27 @@ class Settings(BaseSettings):
         "Delivery",
         "The most mails a second that each replica sends, in bursts of five seconds' worth; 0 is no limit.",
         0.0,
+        shown="`0`",
     )
     slack_rate: Annotated[float, values.amount(0, 10_000)] = _setting(
         "Delivery",
         "The same for each Slack webhook. Slack allows about one a second; with no limit, its Retry-After is obeyed.",
         0.0,
+        shown="`0`",
     )
     pagerduty_rate: Annotated[float, values.amount(0, 10_000)] = _setting(
-        "Delivery", "The same for each PagerDuty key. PagerDuty allows about two a second.", 0.0
+        "Delivery", "The same for each PagerDuty key. PagerDuty allows about two a second.", 0.0, shown="`0`"
+    )
+    webhook_rate: Annotated[float, values.amount(0, 10_000)] = _setting(
+        "Delivery", "The same for each webhook.", 0.0, shown="`0`"
+    )
+    apprise_rate: Annotated[float, values.amount(0, 10_000)] = _setting(
+        "Delivery", "The same for each Apprise setting.", 0.0, shown="`0`"
     )
     http_deadline: Annotated[float, values.duration(0.1, 300)] = _setting(
         "Delivery",
-        "The most one Slack or PagerDuty delivery may take, from connect to the last byte of the reply.",
+        "The most one delivery by Slack, PagerDuty, webhook or Apprise may take, from connect to the last byte of the "
+        "reply.",
         20.0,
     )
     smtp_deadline: Annotated[float, values.duration(0.1, 600)] = _setting(
