@@ -130,7 +130,8 @@ probed AS (
     WHERE d.destination_key = chosen.destination_key AND chosen.probing
 ),
 
--- What travels together. Rows over which a worker vanished travel alone, so that the one to blame can be found.
+-- What travels together. Rows over which a worker vanished travel alone, so that the one to blame can be found; so do
+-- events of alerts that belong to no episode, for each may end an incident of its own.
 crowd AS MATERIALIZED (
     SELECT
         c.channel, c.urgency, c.destination_key, c.setting_id, c.group_key, c.episode, c.settled, c.lease,
@@ -138,6 +139,7 @@ crowd AS MATERIALIZED (
     FROM chosen AS c
     INNER JOIN pggit.alert_notification_settings AS s ON c.setting_id = s.setting_id
     WHERE c.claimed_by IS NULL AND c.lost_count = 0 AND (:'coalesce'::boolean OR s.min_interval > interval '0')
+        AND (c.event = 'triggered' OR c.episode IS NOT NULL)
     GROUP BY
         c.channel, c.urgency, c.destination_key, c.setting_id, c.group_key, c.episode, c.settled, c.lease,
         s.min_interval
@@ -193,6 +195,7 @@ companion AS MATERIALIZED (
             AND n.lost_count = 0
             AND n.settled = crowd.settled
             AND n.alert ->> 'episode' IS NOT DISTINCT FROM crowd.episode
+            AND (n.event = 'triggered' OR crowd.episode IS NOT NULL)
             AND n.queue_id <> crowd.leader
         ORDER BY n.queue_id
         LIMIT 999

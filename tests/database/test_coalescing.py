@@ -263,9 +263,11 @@ async def test_a_new_alert_waits_for_the_old_one_to_be_resolved(alerts: Alerts, 
 async def test_what_is_over_before_it_was_told_is_one_message(alerts: Alerts, pool: Database) -> None:
     """Unsent triggers and their `resolved` fold into one that says both, presented as what happened last."""
     setting = await alerts.setting()
-    await event(alerts, setting, 1, "triggered", '{"factor": 3, "severity": "WARNING"}')
-    await event(alerts, setting, 2, "triggered", '{"factor": 9, "severity": "CRITICAL"}')
-    await event(alerts, setting, 2, "resolved", '{"actor": "pggit-alertd", "note": "back under its threshold"}')
+    await event(alerts, setting, 1, "triggered", '{"factor": 3, "severity": "WARNING", "episode": 4}')
+    await event(alerts, setting, 2, "triggered", '{"factor": 9, "severity": "CRITICAL", "episode": 4}')
+    await event(
+        alerts, setting, 2, "resolved", '{"actor": "pggit-alertd", "note": "back under its threshold", "episode": 4}'
+    )
     mine = store(pool, coalesce=True)
     (claim,) = await mine.claim(rooms(), take_expired=True)
     told = claim.notification()
