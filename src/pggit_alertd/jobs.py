@@ -172,6 +172,28 @@ def partitions(settings: Settings) -> Job:
     )
 
 
+def recovery(settings: Settings) -> Job:
+    """Return the job that resolves alerts whose operation is back to normal."""
+
+    async def work(database: Database, seconds: float) -> Result:
+        """Look at the open episodes, and say what was resolved."""
+        parameters = {"recovery_after": settings.recovery_after, "silence_after": settings.episode_silence}
+        async with transaction(database, seconds) as connection:
+            checked, recovered, silent = (await rows(connection, "job_recovery", parameters))[0]
+        return {"checked": checked, "recovered": recovered, "silent": silent}
+
+    return Job(
+        name="recovery",
+        description="Resolves alerts whose operation is back to normal",
+        schedule=settings.recovery_schedule,
+        grace=600,
+        lease=120,
+        statement_timeout=60,
+        work=work,
+        at_start=True,
+    )
+
+
 def registry(settings: Settings) -> tuple[Job, ...]:
     """Return every job there is."""
-    return (baselines(settings), retention(settings), partitions(settings))
+    return (baselines(settings), retention(settings), partitions(settings), recovery(settings))

@@ -152,17 +152,19 @@ async def test_the_daemons_role_may_run_every_job_and_keep_the_schedule(
     """The grants in sql/roles.sql are enough for the jobs and for every step of the schedule."""
     await measure(connection, "commit", 5)
     as_daemon = make_conninfo(database, options="-c role=pggit_alertd_daemon")
+    names = [job.name for job in jobs.registry(settings)]
     await connection.execute("UPDATE pggit.scheduled_job SET updated_at = now() - interval '1 day', grace = '25 hours'")
     async with replicas(as_daemon, jobs.registry(settings)) as (replica,):
         async with asyncio.timeout(20):
-            while not all(replica.counted(job, "succeeded") for job in ("baselines", "retention", "partitions")):
+            while not all(replica.counted(job, "succeeded") for job in names):
                 await replica.round()
         assert replica.loop_errors() == 0
-        assert not any(replica.counted(job, "failed") for job in ("baselines", "retention", "partitions"))
+        assert not any(replica.counted(job, "failed") for job in names)
     made = await connection.execute("SELECT job, status FROM pggit.scheduled_job_run ORDER BY job")
     assert await made.fetchall() == [
         ("baselines", "succeeded"),
         ("partitions", "succeeded"),
+        ("recovery", "succeeded"),
         ("retention", "succeeded"),
     ]
 

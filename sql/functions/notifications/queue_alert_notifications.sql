@@ -18,11 +18,18 @@ AS $$
 DECLARE
     v_due bigint[];
     v_escalated bigint[] := '{}';
+    v_lifecycle record;
 BEGIN
+    PERFORM pggit.assign_alert_episodes(
+        ARRAY(SELECT e.id FROM unnest(p_alert_ids, p_events) AS e (id, event) WHERE e.event = 'triggered'),
+        ARRAY(SELECT e.at FROM unnest(p_events, p_occurred_at) AS e (event, at) WHERE e.event = 'triggered')
+    );
     v_due := ARRAY(
         SELECT a.alert_id
         FROM pggit.performance_alerts AS a
-        WHERE a.alert_id = ANY (p_alert_ids)
+        WHERE a.alert_id = ANY (
+            ARRAY(SELECT e.id FROM unnest(p_alert_ids, p_events) AS e (id, event) WHERE e.event = 'triggered')
+        )
             AND a.severity IS DISTINCT FROM 'CRITICAL'
             AND pggit.alert_escalation_due(a.alert_id, a.operation_type, a.alert_type, a.created_at)
     );
@@ -46,7 +53,6 @@ BEGIN
         SELECT coalesce(array_agg(escalated.alert_id), '{}') INTO v_escalated FROM escalated;
     END IF;
 
-    RETURN QUERY
     -- A broken config may be a megabyte, so each setting is looked at once, not once per alert.
     WITH setting AS MATERIALIZED (
         SELECT
@@ -84,9 +90,12 @@ BEGIN
             coalesce(
                 a.actual_duration_microseconds / nullif(a.baseline_p99_microseconds, 0)::numeric,
                 CASE WHEN a.alert_type = 'THRESHOLD_EXCEEDED' AND a.violation_multiplier < 'Infinity' THEN a.violation_multiplier END
-            ) AS factor
+            ) AS factor,
+            ep.episode_id
         FROM unnest(p_alert_ids, p_events, p_occurred_at) AS e (alert_id, event, occurred_at)
         LEFT JOIN pggit.performance_alerts AS a ON e.alert_id = a.alert_id
+        LEFT JOIN pggit.alert_episode_member AS ep ON a.alert_id = ep.alert_id
+        WHERE e.event = 'triggered'
     ),
 
     matched AS MATERIALIZED (
@@ -152,7 +161,8 @@ BEGIN
                 'branch', left(t.branch_name, 200),
                 'user_name', left(t.user_name, 200),
                 'metric_id', t.metric_id,
-                'escalated', nullif(t.escalated, FALSE)
+                'escalated', nullif(t.escalated, FALSE),
+                'episode', t.episode_id
             )),
             t.occurred_at,
             CASE WHEN t.event = 'triggered' THEN greatest(now(), g.quiet_until) ELSE now() END,
@@ -197,7 +207,14 @@ BEGIN
         count(*) FILTER (WHERE queue.status = 'pending')::integer,
         count(*) FILTER (WHERE queue.status = 'failed')::integer,
         ARRAY(SELECT d.alert_id FROM unnest(v_due) AS d (alert_id) WHERE d.alert_id <> ALL (v_escalated))
+    INTO queued, refused, unfinished
     FROM queue;
+
+    SELECT l.queued, l.unfinished INTO v_lifecycle
+    FROM pggit.queue_lifecycle_notifications(p_alert_ids, p_events, p_occurred_at) AS l;
+    queued := queued + v_lifecycle.queued;
+    unfinished := unfinished || v_lifecycle.unfinished;
+    RETURN NEXT;
 END
 $$;
 

@@ -244,6 +244,20 @@ class Settings(BaseSettings):
     partition_schedule: Annotated[str, values.CRON] = _setting(
         "Schedule", "When the delivery log's next partitions are made.", "15 * * * *"
     )
+    recovery_schedule: Annotated[str, values.CRON] = _setting(
+        "Lifecycle", "When open alerts are looked at, to resolve those whose operation is back to normal.", "* * * * *"
+    )
+    recovery_after: Annotated[float, values.duration(0, 7 * 86400)] = _setting(
+        "Lifecycle",
+        "How long an operation must raise no alert, and be measured as normal since the last, until it counts as "
+        "recovered.",
+        900.0,
+    )
+    episode_silence: Annotated[float, values.duration(60, 30 * 86400)] = _setting(
+        "Lifecycle",
+        "How long after its last alert an episode ends even though nothing was measured. A later alert pages again.",
+        86400.0,
+    )
 
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
