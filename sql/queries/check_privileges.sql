@@ -33,6 +33,8 @@ needed_function AS (
         VALUES
         ('route_alerts'),
         ('requeue_missed_alerts'),
+        ('escalate_unacknowledged'),
+        ('resolve_recovered_episodes'),
         ('hold_disabled_notifications'),
         ('recalculate_all_baselines_rolling'),
         ('maintain_log_partitions'),

@@ -210,6 +210,7 @@ BEGIN
     INTO queued, refused, unfinished
     FROM queue;
 
+    PERFORM pggit.start_alert_escalations(p_alert_ids);
     SELECT l.queued, l.unfinished INTO v_lifecycle
     FROM pggit.queue_lifecycle_notifications(p_alert_ids, p_events, p_occurred_at) AS l;
     queued := queued + v_lifecycle.queued;
