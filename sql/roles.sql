@@ -49,7 +49,13 @@ pggit.alert_escalation_step,
 pggit.alert_escalation,
 pggit.oncall_shift,
 pggit.effective_notification_config,
-pggit.branch_ref
+pggit.notification_settings_audit,
+pggit.v_alert_history,
+pggit.branch_ref,
+pggit.alertd_condition,
+pggit.v_system_health,
+pggit.v_notification_delivery,
+pggit.v_notification_failures
 FROM PUBLIC;
 
 DO $$
@@ -90,8 +96,16 @@ BEGIN
     pggit.alert_lifecycle_policy,
     pggit.alert_escalation_step,
     pggit.alert_escalation,
-    pggit.branch_ref
+    pggit.v_alert_history,
+    pggit.branch_ref,
+    pggit.alertd_condition,
+    pggit.v_system_health,
+    pggit.v_notification_delivery,
+    pggit.v_notification_failures
     TO pggit_alertd_daemon, pggit_alertd_operator, pggit_alertd_reader;
+
+    -- Kept by trigger; nobody may rewrite it.
+    GRANT SELECT ON TABLE pggit.notification_settings_audit TO pggit_alertd_operator, pggit_alertd_reader;
 
     GRANT INSERT, UPDATE, DELETE ON TABLE
     pggit.alert_outbox,
@@ -144,9 +158,24 @@ BEGIN
             ('give_up_behind_open_breakers', 'pggit_alertd_daemon'),
             ('queue_fallbacks', 'pggit_alertd_daemon'),
             ('replay_notification', 'pggit_alertd_operator'),
+            ('replay_notifications', 'pggit_alertd_operator'),
+            ('discard_notifications', 'pggit_alertd_operator'),
+            ('erase_recipient', 'pggit_alertd_operator'),
+            ('explain_alert', 'pggit_alertd_daemon'),
+            ('explain_alert', 'pggit_alertd_operator'),
+            ('explain_alert', 'pggit_alertd_reader'),
+            ('notification_outlook', 'pggit_alertd_daemon'),
+            ('notification_outlook', 'pggit_alertd_operator'),
+            ('notification_outlook', 'pggit_alertd_reader'),
+            ('setting_verdicts', 'pggit_alertd_operator'),
+            ('setting_verdicts', 'pggit_alertd_reader'),
             ('recalculate_all_baselines_rolling', 'pggit_alertd_daemon'),
             ('maintain_log_partitions', 'pggit_alertd_daemon'),
             ('purge_notifications', 'pggit_alertd_daemon'),
+            ('self_check', 'pggit_alertd_daemon'),
+            ('current_conditions', 'pggit_alertd_operator'),
+            ('notify_operators', 'pggit_alertd_daemon'),
+            ('notify_operators', 'pggit_alertd_operator'),
             ('notify_on_alert', 'pggit_alertd_operator'),
             ('check_alert_escalation', 'pggit_alertd_operator'),
             ('recalculate_all_baselines_rolling', 'pggit_alertd_operator'),

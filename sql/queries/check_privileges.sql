@@ -20,6 +20,7 @@ needed_of_table AS (
         ('alertd_worker', 'SELECT, INSERT, UPDATE'),
         ('scheduled_job', 'SELECT, INSERT, UPDATE'),
         ('scheduled_job_run', 'SELECT, INSERT, UPDATE'),
+        ('alertd_condition', 'SELECT'),
         ('performance_baseline_history', 'SELECT'),
         ('performance_metrics', 'SELECT'),
         ('performance_alerts', 'SELECT')
@@ -38,7 +39,8 @@ needed_function AS (
         ('hold_disabled_notifications'),
         ('recalculate_all_baselines_rolling'),
         ('maintain_log_partitions'),
-        ('purge_notifications')
+        ('purge_notifications'),
+        ('self_check')
     ) AS f (name)
 )
 

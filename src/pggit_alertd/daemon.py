@@ -26,6 +26,7 @@ from pggit_alertd.delivery import Deliverer
 from pggit_alertd.dispatcher import Dispatcher, LaneLimits
 from pggit_alertd.errors import DatabaseError
 from pggit_alertd.health import Health
+from pggit_alertd.heartbeat import Heartbeat
 from pggit_alertd.liveness import Liveness
 from pggit_alertd.metrics import Metrics
 from pggit_alertd.router import Router
@@ -40,6 +41,7 @@ from pggit_alertd.web import serve as serve_web
 
 BEAT_SECONDS = 30.0
 FLUSH_SECONDS = 5.0
+FAREWELL_SECONDS = 2.0
 LOOP_LIMIT = 90.0
 # Its rounds are up to 60 s apart, and one that hangs is given up after 30 s.
 SCHEDULER_LIMIT = 150.0
@@ -148,6 +150,16 @@ class Daemon:
             dry_run=settings.dry_run,
         )
         self._notifier = Notifier.of(settings)
+        self._heartbeat = Heartbeat(
+            settings.heartbeat_url.get_secret_value() if settings.heartbeat_url else None,
+            interval=settings.heartbeat_interval,
+            deadline=settings.http_deadline,
+            allow_insecure=settings.allow_insecure_destinations,
+            router=self._router,
+            dispatcher=self._dispatcher,
+            acknowledger=self._acknowledger,
+            metrics=self._metrics,
+        )
 
     async def run(self) -> int:
         """Run until a signal; return 0 after an orderly stop, 1 after a fault of the program.
@@ -181,6 +193,7 @@ class Daemon:
                 await self._drain()
                 work.cancel()
                 served.set()
+            await self._farewell()
         except* Exception:  # noqa: BLE001 - the daemon's edge: what broke is logged, and acks are saved first
             _log.exception("crashed")
             await self._acknowledger.drain(FLUSH_SECONDS)
@@ -210,6 +223,7 @@ class Daemon:
                 ("scheduler", self._scheduler.run()),
                 ("upkeep", self._upkeep.run()),
                 ("beat", self._beat()),
+                ("heartbeat", self._heartbeat.run()),
                 ("systemd", self._tell_systemd()),
             ):
                 group.create_task(loop, name=name)
@@ -248,9 +262,20 @@ class Daemon:
         await self._dispatcher.drain(self._settings.shutdown_grace - flush)
         await self._acknowledger.drain(flush)
 
+    async def _farewell(self) -> None:
+        """Say goodbye, so that the other replicas don't take this one for dead; if that fails, they do for a while."""
+        if self._health.waiting_for:
+            return
+        try:
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await self._store.farewell()
+        except (DatabaseError, TimeoutError) as error:
+            _log.warning("farewell_failed", error=str(error) or "no answer in time")
+
     async def _close(self) -> None:
         for channel in self._channels.values():
             await channel.aclose()
+        await self._heartbeat.aclose()
         await self._database.close()
 
     async def _beat(self) -> None:

@@ -17,6 +17,7 @@ from prometheus_client import (
 )
 
 from pggit_alertd import __version__
+from pggit_alertd.conditions import Kind
 from pggit_alertd.model import Outcome, Reason, Severity
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -24,9 +25,10 @@ CHANNELS = ("email", "slack", "pagerduty")
 OUTCOMES = (*(outcome.value for outcome in Outcome), "superseded")
 REASONS = tuple(reason.value for reason in Reason)
 STATUSES = ("pending", "held", "failed")
-JOBS = ("baselines", "retention", "partitions", "recovery")
+JOBS = ("baselines", "retention", "partitions", "recovery", "self_check")
 JOB_OUTCOMES = ("succeeded", "failed", "released", "busy", "superseded", "missed")
-LOOPS = ("acknowledger", "beat", "dispatcher", "router", "scheduler", "upkeep")
+LOOPS = ("acknowledger", "beat", "dispatcher", "heartbeat", "router", "scheduler", "upkeep")
+PINGS = ("sent", "failed", "withheld")
 DESTINATION_STATES = ("open", "paused")
 
 # On an idle machine a page leaves within 5 ms of the commit, so the small buckets are where a slowdown shows first.
@@ -87,6 +89,18 @@ class Metrics:
         )
         self.job_runs = self._counter("job_runs", "Runs of scheduled jobs in this process", "job", "outcome")
         self.job_seconds = self._histogram("job_seconds", "Time a run of a scheduled job took", JOB_BUCKETS, "job")
+        self.condition = self._gauge(
+            "condition", "1 while something is wrong with the alerting itself, by kind", "kind"
+        )
+        self.workers = self._gauge("workers", "Replicas that gave a sign of life a moment ago")
+        self.heartbeats = self._counter(
+            "heartbeat_pings",
+            "Pings of the heartbeat URL by outcome; withheld: there was no whole cycle to tell of",
+            "outcome",
+        )
+        self.heartbeat_last_success = self._gauge(
+            "heartbeat_last_success_timestamp_seconds", "When the heartbeat URL last took a ping of this process"
+        )
         self.build_info = self._gauge("build_info", "Always 1; the version is in the label", "version")
         self._start()
         ProcessCollector(registry=self.registry)
@@ -117,7 +131,14 @@ class Metrics:
                 self.job_runs.labels(job=job, outcome=outcome)
         for loop in LOOPS:
             self.loop_errors.labels(loop=loop)
+        self._start_watch()
         self.build_info.labels(version=__version__).set(1)
+
+    def _start_watch(self) -> None:
+        for kind in Kind:
+            self.condition.labels(kind=kind.value)
+        for ping in PINGS:
+            self.heartbeats.labels(outcome=ping)
 
     def _start_channel(self, channel: str) -> None:
         for outcome in OUTCOMES:

@@ -75,7 +75,8 @@ class Alert:
     `occurred_at` is aware, UTC. `message` is the one-line text made by SQL. `note` is a sentence about this message
     that people must read ("was muted by ...", "sent here because #ops is broken: ..."); `actor` is who acknowledged or
     resolved. `episode` numbers the run of alerts that this one belongs to. `alert_type` SYSTEM marks what the daemon
-    has to say about itself: `message` is then all there is.
+    has to say about itself: `message` is then all there is, and `dedup` names the occurrence, as alert_id does for
+    others, so that a later message can end what the first began.
     """
 
     alert_id: int | None
@@ -95,6 +96,7 @@ class Alert:
     note: str | None = None
     actor: str | None = None
     episode: int | None = None
+    dedup: str | None = None
 
     @classmethod
     def from_snapshot(cls, snapshot: Mapping[str, Any], message: str, occurred_at: datetime) -> "Alert":
@@ -121,6 +123,7 @@ class Alert:
             note=_text(snapshot.get("note")),
             actor=_text(snapshot.get("actor")),
             episode=_whole(snapshot.get("episode")),
+            dedup=_text(snapshot.get("dedup")),
         )
 
 
@@ -278,7 +281,8 @@ class Claim:
         All alerts of an episode share one dedup key, so a storm of one operation is one incident.
         """
         told = self.bundle.alert if self.bundle else self.alert
-        identity = f"alert-{self.alert.alert_id if self.alert.alert_id is not None else f'q{self.queue_id}'}"
+        own = (self.alert.dedup or "")[:100] or f"q{self.queue_id}"
+        identity = f"alert-{self.alert.alert_id if self.alert.alert_id is not None else own}"
         if told.episode is not None:
             identity = f"episode-{told.episode}"
         return Notification(

@@ -47,6 +47,7 @@ class Router:
         self._wake = asyncio.Event()
         self._stopping = False
         self.trouble = ""
+        self.rounds = 0
         self._backoff = RetrySchedule(base=0.2, cap=5.0)
 
     def wake(self) -> None:
@@ -80,6 +81,7 @@ class Router:
                 continue
             failures = 0
             self.trouble = ""
+            self.rounds += 1
             if not again:
                 await self._sleep(self.poll_interval)
 

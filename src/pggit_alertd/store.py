@@ -1,7 +1,7 @@
 """The only writer of outbox, queue and log: route, claim, acknowledge, pause.
 
 Every method is one statement of sql/queries in autocommit. What an ack may change is decided in SQL by the fence
-(queue_id, claim_no, worker, claimed_at); docs/design/lease.md goes through the failure cases.
+(queue_id, claim_no, worker, claimed_at); docs/design/delivery.md goes through the failure cases.
 """
 
 import json
@@ -226,6 +226,10 @@ class Store:
     async def beat(self, hostname: str, version: str) -> None:
         """Leave a sign of life."""
         await self._database.execute("worker_beat", {"worker": self.worker, "hostname": hostname, "version": version})
+
+    async def farewell(self) -> None:
+        """Say that this worker ends in order, so that nobody waits for its next sign of life."""
+        await self._database.execute("worker_farewell", {"worker": self.worker})
 
     async def depth(self) -> list[Depth]:
         """Return how much waits and how much has failed, per channel."""

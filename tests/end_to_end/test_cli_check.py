@@ -166,11 +166,17 @@ async def test_a_refused_login_ends_with_the_status_for_it(database: str) -> Non
     assert "FAILED   connection: " in ended.out
 
 
+DELETE_NEWEST = """
+DELETE FROM pggit.alertd_migration
+WHERE name = (SELECT max(m.name) FROM pggit.alertd_migration AS m WHERE m.kind = 'migration')
+"""
+
+
 @pytest.mark.parametrize(
     ("statement", "says"),
     [
         ("DROP SCHEMA pggit CASCADE", "run `pggit-alertd migrate up`"),
-        ("DELETE FROM pggit.alertd_migration WHERE name = '0003_schedule'", "Run `pggit-alertd migrate up`"),
+        (DELETE_NEWEST, "Run `pggit-alertd migrate up`"),
         (
             "INSERT INTO pggit.alertd_migration VALUES ('migration', '9999_future', 'x', '99.0.0')",
             "Install pggit-alertd 99.0.0 or later",

@@ -20,6 +20,15 @@ FORBIDDEN = [
     ("pggit_alertd_reader", "SELECT config FROM pggit.alert_notification_settings"),
     ("pggit_alertd_reader", "DELETE FROM pggit.alert_notification_log"),
     ("pggit_alertd_reader", "SELECT pggit.approve_baseline(1)"),
+    ("pggit_alertd_reader", "SELECT pggit.discard_notifications('{1}', 'why')"),
+    ("pggit_alertd_reader", "SELECT pggit.replay_notifications('{1}')"),
+    ("pggit_alertd_daemon", "SELECT pggit.replay_notifications('{1}')"),
+    ("pggit_alertd_daemon", "SELECT pggit.erase_recipient('a@example.com')"),
+    ("pggit_alertd_operator", "DELETE FROM pggit.notification_settings_audit"),
+    ("pggit_alertd_operator", "INSERT INTO pggit.notification_settings_audit VALUES (1)"),
+    ("pggit_alertd_reader", "SELECT pggit.notify_operators('drill', 'INFO', 'm')"),
+    ("pggit_alertd_operator", "SELECT * FROM pggit.self_check()"),
+    ("pggit_alertd_operator", "DELETE FROM pggit.alertd_condition"),
     ("pggit_alertd_reader", "UPDATE pggit.alert_notification_queue SET status = 'sent'"),
     ("pggit_alertd_operator", "UPDATE pggit.alert_notification_queue SET status = 'sent'"),
     ("pggit_alertd_operator", "UPDATE pggit.performance_baselines SET is_active = FALSE"),
@@ -38,6 +47,15 @@ FORBIDDEN = [
 ALLOWED = [
     ("pggit_alertd_reader", "SELECT * FROM pggit.alert_notification_queue, pggit.alert_notification_log"),
     ("pggit_alertd_reader", "SELECT setting_id, recipient, enabled FROM pggit.alert_notification_settings"),
+    ("pggit_alertd_reader", "SELECT * FROM pggit.dead_letters()"),
+    ("pggit_alertd_reader", "SELECT * FROM pggit.explain_alert(1)"),
+    ("pggit_alertd_reader", "SELECT * FROM pggit.v_alert_history, pggit.notification_settings_audit"),
+    ("pggit_alertd_operator", "SELECT * FROM pggit.replay_notifications('{1}')"),
+    ("pggit_alertd_operator", "SELECT * FROM pggit.discard_notifications('{1}', 'why')"),
+    ("pggit_alertd_reader", "SELECT * FROM pggit.v_system_health, pggit.v_notification_delivery"),
+    ("pggit_alertd_reader", "SELECT * FROM pggit.v_notification_failures, pggit.alertd_condition"),
+    ("pggit_alertd_operator", "SELECT * FROM pggit.current_conditions()"),
+    ("pggit_alertd_operator", "SELECT pggit.notify_operators('drill', 'INFO', 'm')"),
     ("pggit_alertd_operator", "SELECT config FROM pggit.alert_notification_settings"),
     ("pggit_alertd_operator", "UPDATE pggit.alert_notification_settings SET enabled = FALSE"),
     ("pggit_alertd_operator", "SELECT * FROM pggit.recalculate_all_baselines_rolling(7, 10, FALSE)"),
@@ -63,7 +81,10 @@ ALLOWED = [
     ("pggit_alertd_daemon", "SELECT * FROM pggit.recalculate_all_baselines_rolling()"),
     ("pggit_alertd_daemon", "SELECT * FROM pggit.maintain_log_partitions(1)"),
     ("pggit_alertd_daemon", "SELECT * FROM pggit.purge_notifications()"),
+    ("pggit_alertd_daemon", "SELECT * FROM pggit.self_check()"),
 ]
+OPERATORS = ("deadletter_", "settings_history")
+"""Statements that people run, with an operator's login."""
 PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
@@ -73,10 +94,10 @@ async def as_role(connection: psycopg.AsyncConnection[Any], role: str) -> None:
 
 
 async def test_the_daemon_may_run_every_query(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Each statement of sql/queries can be planned and started with the daemon's role alone."""
-    await as_role(connection, "pggit_alertd_daemon")
+    """Each statement of sql/queries can be planned and started with the daemon's role alone, or its operator's."""
     refused: list[str] = []
     for name in NAMES:
+        await as_role(connection, "pggit_alertd_operator" if name.startswith(OPERATORS) else "pggit_alertd_daemon")
         text = queries.load(name)
         if re.match(r"(?i)\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b", text):
             try:

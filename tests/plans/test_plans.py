@@ -240,7 +240,7 @@ def test_depths_do_not_read_what_is_finished(large: psycopg.Connection[tuple[Any
     plan = explain(large, MODES[0], queries.load("queue_depth"), {})
     read = scans(plan, "alert_notification_queue")
     assert sum(read.values()) <= 2 * 220_500, read
-    assert read.get("alert_notification_queue_finished") == 500
+    assert read.get("alert_notification_queue_dead") == 500
 
 
 @pytest.mark.parametrize("mode", MODES)

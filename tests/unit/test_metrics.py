@@ -22,6 +22,8 @@ COUNTS = {
     "unacknowledged",
     "listener_up",
     "database_up",
+    "condition",
+    "workers",
 }
 ABBREVIATED = re.compile(r"_(?:ms|us|ns|sec|secs|millis|min|minutes|hours|kb|mb|pct|percent)(?:_|$)")
 
@@ -35,7 +37,7 @@ def test_names_follow_the_conventions() -> None:
     """Each metric has help, a base unit, `_total` if and only if it is a counter, and no type in its name."""
     text = page()
     families = [family for family in text_string_to_metric_families(text) if family.name.startswith("pggit_alertd_")]
-    assert len(families) == 24
+    assert len(families) == 28
     for family in families:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         assert f"# HELP {name} " in text
@@ -48,7 +50,7 @@ def test_names_follow_the_conventions() -> None:
         assert not ABBREVIATED.search(name)
         for sample in family.samples:
             assert set(sample.labels) <= {
-                "channel", "outcome", "reason", "severity", "status", "state", "loop", "job", "version", "le"
+                "channel", "outcome", "reason", "severity", "status", "state", "loop", "job", "version", "le", "kind"
             }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -97,6 +97,16 @@ def answering(*, as_json: bool) -> Iterator[None]:
             status = int(exit_status(error))
             answer({"ok": False, "error": {"kind": type(error).__name__, "message": str(error), "exit_status": status}})
         raise
+
+
+def missing(message: str, *, as_json: bool) -> NoReturn:
+    """End because what was asked for isn't there, with a sentence that says so."""
+    if as_json:
+        status = int(ExitStatus.FAILED)
+        answer({"ok": False, "error": {"kind": "NotFound", "message": message, "exit_status": status}})
+    else:
+        complain(message)
+    raise typer.Exit(ExitStatus.FAILED)
 
 
 def failed(error: AlertdError) -> ExitStatus:

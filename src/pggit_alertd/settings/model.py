@@ -259,6 +259,59 @@ class Settings(BaseSettings):
         86400.0,
     )
 
+    watch_schedule: Annotated[str, values.CRON] = _setting(
+        "Watch", "When the alerting is checked for what is wrong with itself.", "* * * * *"
+    )
+    watch_queue_depth: Annotated[int, values.whole(1, 10_000_000)] = _setting(
+        "Watch", "More notifications than this waiting is a condition (`queue_depth`) ...", 500
+    )
+    watch_queue_hold: Annotated[float, values.duration(0, 86400)] = _setting(
+        "Watch", "... once it has lasted this long.", 1800.0
+    )
+    watch_oldest_due: Annotated[float, values.duration(1, 86400)] = _setting(
+        "Watch",
+        "How long an alert may wait to be routed (`outbox`), or a due notification to be sent (`queue_age`).",
+        300.0,
+    )
+    watch_success_percent: Annotated[int, values.whole(0, 100)] = _setting(
+        "Watch",
+        "Fewer deliveries of the last hour than this many in a hundred is a condition (`delivery_success`) ...",
+        95,
+    )
+    watch_success_minimum: Annotated[int, values.whole(1, 1_000_000)] = _setting(
+        "Watch", "... if at least this many were sent or given up.", 20
+    )
+    watch_job_failures: Annotated[int, values.whole(1, 100)] = _setting(
+        "Watch", "How often in a row a scheduled job may fail before it is a condition (`job_failing`).", 3
+    )
+    watch_job_overdue: Annotated[float, values.duration(60, 7 * 86400)] = _setting(
+        "Watch",
+        "How long after its slot a job must have succeeded (`job_overdue`, and `recalculation` for the baselines).",
+        7200.0,
+    )
+    watch_worker_silence: Annotated[float, values.duration(60, 86400)] = _setting(
+        "Watch", "How long a replica that did not end in order may give no sign of life (`worker_silent`).", 180.0
+    )
+    watch_worker_forgotten: Annotated[float, values.duration(60, 30 * 86400)] = _setting(
+        "Watch", "After this long a silent replica is taken for one that will not come back.", 86400.0
+    )
+    watch_hold: Annotated[float, values.duration(0, 86400)] = _setting(
+        "Watch", "How long other conditions that may heal by themselves must last before anybody is told.", 60.0
+    )
+    watch_clear: Annotated[float, values.duration(0, 86400)] = _setting(
+        "Watch", "How long a condition must be away before it is told to be over.", 120.0
+    )
+    watch_repeat: Annotated[float, values.duration(60, 30 * 86400)] = _setting(
+        "Watch", "A condition that lasts is told again after this long.", 86400.0
+    )
+    heartbeat_url: Annotated[SecretStr | None, values.PING] = _setting(
+        "Watch",
+        "A dead man's switch, like a check of healthchecks.io: it gets a POST while alerts are really being routed, "
+        "claimed and acknowledged, so that its silence tells what this program no longer can.",
+        None,
+    )
+    heartbeat_interval: Annotated[float, values.duration(1, 86400)] = _setting("Watch", "How often it is told.", 60.0)
+
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
         values.one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", upper=True),
@@ -359,7 +412,8 @@ class Settings(BaseSettings):
         if value is None:
             return ""
         if isinstance(value, SecretStr):
-            return redaction.connection(value.get_secret_value())
+            shown = values.ping_host if name == "heartbeat_url" else redaction.connection
+            return shown(value.get_secret_value())
         if isinstance(value, bool):
             return str(value).lower()
         return values.span(value) if isinstance(value, float) else redaction.text(str(value))
@@ -371,6 +425,8 @@ class Settings(BaseSettings):
             if secret is None:
                 continue
             found |= values.passwords(secret.get_secret_value())
+        if self.heartbeat_url is not None:
+            found |= values.ping_secrets(self.heartbeat_url.get_secret_value())
         return frozenset(found)
 
 
