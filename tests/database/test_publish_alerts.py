@@ -108,7 +108,7 @@ async def test_writers_need_no_grant_of_ours(alerts: Alerts, database: str) -> N
 
 
 BREAKAGES = {
-    "dropped": "DROP TABLE pggit.alert_outbox",
+    "dropped": "DROP TABLE pggit.alert_outbox CASCADE",
     "renamed": "ALTER TABLE pggit.alert_outbox RENAME TO elsewhere",
     "another shape": "ALTER TABLE pggit.alert_outbox DROP COLUMN alert_id",
     "a constraint": "ALTER TABLE pggit.alert_outbox ADD CHECK (alert_id < 0) NOT VALID",
