@@ -41,6 +41,14 @@ pggit.alertd_worker,
 pggit.performance_baseline_history,
 pggit.scheduled_job,
 pggit.scheduled_job_run,
+pggit.alert_episode,
+pggit.alert_episode_member,
+pggit.alert_lifecycle_event,
+pggit.alert_lifecycle_policy,
+pggit.alert_escalation_step,
+pggit.alert_escalation,
+pggit.oncall_shift,
+pggit.effective_notification_config,
 pggit.notification_settings_audit,
 pggit.v_alert_history,
 pggit.branch_ref,
@@ -86,6 +94,12 @@ BEGIN
     pggit.performance_baseline_history,
     pggit.scheduled_job,
     pggit.scheduled_job_run,
+    pggit.alert_episode,
+    pggit.alert_episode_member,
+    pggit.alert_lifecycle_event,
+    pggit.alert_lifecycle_policy,
+    pggit.alert_escalation_step,
+    pggit.alert_escalation,
     pggit.v_alert_history,
     pggit.branch_ref,
     pggit.alertd_condition,
@@ -116,11 +130,15 @@ BEGIN
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pggit.alert_notification_settings TO pggit_alertd_operator;
     GRANT USAGE ON SEQUENCE pggit.alert_notification_settings_setting_id_seq TO pggit_alertd_operator;
     GRANT UPDATE (enabled) ON TABLE pggit.scheduled_job TO pggit_alertd_operator;
+    GRANT SELECT ON TABLE pggit.effective_notification_config TO pggit_alertd_daemon, pggit_alertd_operator;
+    GRANT INSERT, UPDATE, DELETE ON TABLE pggit.alert_escalation_step TO pggit_alertd_operator;
+    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pggit.oncall_shift TO pggit_alertd_operator;
 
     -- Everything but config and config_sealed, which hold addresses and keys.
     GRANT SELECT (
         setting_id, name, alert_type, severity, notification_channel, enabled, operation_pattern, min_interval,
-        group_by, fallback_setting_id, destination_key, recipient, created_at
+        group_by, fallback_setting_id, destination_key, recipient, created_at,
+        send_acknowledged, send_resolved
     ) ON TABLE pggit.alert_notification_settings TO pggit_alertd_reader;
 END
 $$;
@@ -141,6 +159,10 @@ BEGIN
             ('check_alert_escalation', 'pggit_alertd_daemon'),
             ('hold_disabled_notifications', 'pggit_alertd_daemon'),
             ('requeue_missed_alerts', 'pggit_alertd_daemon'),
+            ('escalate_unacknowledged', 'pggit_alertd_daemon'),
+            ('resolve_recovered_episodes', 'pggit_alertd_daemon'),
+            ('acknowledge_alert', 'pggit_alertd_operator'),
+            ('resolve_alert', 'pggit_alertd_operator'),
             ('give_up_behind_open_breakers', 'pggit_alertd_daemon'),
             ('queue_fallbacks', 'pggit_alertd_daemon'),
             ('release_muted_alerts', 'pggit_alertd_daemon'),

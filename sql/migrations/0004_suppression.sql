@@ -89,8 +89,7 @@ CREATE TABLE pggit.alert_muted (
     CONSTRAINT alert_muted_pkey PRIMARY KEY (alert_id, setting_id, event),
     CONSTRAINT alert_muted_outcome_is_known CHECK (
         outcome IN (
-            'sent', 'folded', 'over', 'acknowledged', 'resolved', 'alert_deleted', 'setting_off', 'sent_by_hand',
-            'follows'
+            'sent', 'folded', 'over', 'acknowledged', 'resolved', 'alert_deleted', 'setting_off', 'sent_by_hand'
         )
     ),
     CONSTRAINT alert_muted_release_has_an_outcome CHECK ((released_at IS NULL) = (outcome IS NULL))
@@ -106,7 +105,7 @@ CREATE INDEX alert_muted_snooze ON pggit.alert_muted (snooze_id, severity) WHERE
 COMMENT ON TABLE pggit.alert_muted IS
 'Notifications that a window kept back: what still fires when the window ends is sent then.';
 COMMENT ON COLUMN pggit.alert_muted.outcome IS
-'What became of it when its window ended; sent: one message went out for its group, folded: that message speaks for it too, over: it no longer fires, follows: an event whose trigger was muted.';
+'What became of it when its window ended; sent: one message went out for its group, folded: that message speaks for it too, over: it no longer fires.';
 
 INSERT INTO pggit.scheduled_job (job, schedule, grace, lease, description) VALUES
 (

@@ -40,6 +40,8 @@ needed_function AS (
         ('requeue_missed_alerts'),
         ('release_muted_alerts'),
         ('expand_snooze'),
+        ('escalate_unacknowledged'),
+        ('resolve_recovered_episodes'),
         ('hold_disabled_notifications'),
         ('recalculate_all_baselines_rolling'),
         ('maintain_log_partitions'),

@@ -296,9 +296,9 @@ SELECT
     s.setting_id IS NOT NULL AS setting_found,
     coalesce(s.enabled, FALSE) AS setting_enabled,
     lower(btrim(s.notification_channel)) AS setting_channel,
-    s.config::text AS config,
-    coalesce(s.destination_key, nullif(c.destination_key, '')) AS destination_key,
-    coalesce(s.recipient, c.recipient) AS recipient,
+    e.config::text AS config,
+    coalesce(e.destination_key, nullif(c.destination_key, '')) AS destination_key,
+    coalesce(e.recipient, c.recipient) AS recipient,
     c.settled,
     c.created_at,
     c.claimed_at,
@@ -309,7 +309,8 @@ SELECT
     (to_jsonb(digest) - 'leader' - 'size')::text AS digest
 FROM claimed AS c
 LEFT JOIN pggit.alert_notification_settings AS s ON c.setting_id = s.setting_id
-LEFT JOIN pggit.alert_destination AS d ON coalesce(s.destination_key, c.destination_key) = d.destination_key
+LEFT JOIN pggit.effective_notification_config AS e ON s.setting_id = e.setting_id
+LEFT JOIN pggit.alert_destination AS d ON coalesce(e.destination_key, c.destination_key) = d.destination_key
 LEFT JOIN digest ON c.queue_id = digest.leader
 WHERE c.leader = c.queue_id
 ORDER BY c.queue_id;

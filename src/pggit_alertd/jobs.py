@@ -178,6 +178,29 @@ def partitions(settings: Settings) -> Job:
     )
 
 
+def recovery(settings: Settings) -> Job:
+    """Return the job that resolves alerts whose operation is back to normal."""
+
+    async def work(database: Database, seconds: float) -> Result:
+        """Look at the open episodes, and say what was resolved."""
+        parameters = {"recovery_after": settings.recovery_after, "silence_after": settings.episode_silence}
+        async with transaction(database, seconds) as connection:
+            checked, recovered, silent = (await rows(connection, "job_recovery", parameters))[0]
+        return {"checked": checked, "recovered": recovered, "silent": silent}
+
+    return Job(
+        name="recovery",
+        description="Resolves alerts whose operation is back to normal",
+        schedule=settings.recovery_schedule,
+        grace=600,
+        lease=120,
+        statement_timeout=60,
+        work=work,
+        at_start=True,
+        quiet=True,
+    )
+
+
 def self_check(settings: Settings) -> Job:
     """Return the job that looks for what is wrong with the alerting itself, and has the operators told."""
     thresholds = {
@@ -272,5 +295,6 @@ def registry(settings: Settings) -> tuple[Job, ...]:
         retention(settings),
         partitions(settings),
         maintenance_windows(settings),
+        recovery(settings),
         self_check(settings),
     )

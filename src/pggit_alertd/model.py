@@ -74,7 +74,7 @@ class Alert:
     Durations are microseconds. `factor` is duration / baseline p99; None for alerts that have no baseline.
     `occurred_at` is aware, UTC. `message` is the one-line text made by SQL. `note` is a sentence about this message
     that people must read ("was muted by ...", "sent here because #ops is broken: ..."); `actor` is who acknowledged or
-    resolved. `alert_type` SYSTEM marks what the daemon has to say about itself: `message` is then all there is, and
+    resolved. `episode` numbers the run of alerts that this one belongs to. `alert_type` SYSTEM marks what the daemon has to say about itself: `message` is then all there is, and
     `dedup` names the occurrence, as alert_id does for others, so that a later message can end what the first began.
     `began_at` is when the alert was raised, where `occurred_at` is a later event's time.
     """
@@ -95,6 +95,7 @@ class Alert:
     escalated: bool = False
     note: str | None = None
     actor: str | None = None
+    episode: int | None = None
     dedup: str | None = None
     began_at: datetime | None = None
 
@@ -122,6 +123,7 @@ class Alert:
             escalated=bool(snapshot.get("escalated")),
             note=_text(snapshot.get("note")),
             actor=_text(snapshot.get("actor")),
+            episode=_whole(snapshot.get("episode")),
             dedup=_text(snapshot.get("dedup")),
             began_at=_moment(snapshot.get("began_at")),
         )
@@ -168,7 +170,7 @@ class Notification:
     """What a channel is asked to say: pure, with no trace of the queue.
 
     `key` names this notification over all its attempts (the stem of the mail's Message-ID). `dedup_key` names the
-    alert at the receiver: PagerDuty folds events with the same key, so a repeated attempt can't page twice.
+    incident at the receiver: PagerDuty folds events with the same key, so a repeated attempt can't page twice.
     `source` names the installation to people; `group` names what belongs together in one mail thread: one operation and
     type of alert in one database. `settled` holds digests (see `recipient_digest`) of mail recipients that need no
     further attempt. `digest` is set when the message speaks for several alerts. `folded` says that the event's own
@@ -285,13 +287,19 @@ class Claim:
     bundle: Bundle | None = None
 
     def notification(self, source: str = "") -> Notification:
-        """Return what the channel is asked to say; `source` names the installation to people."""
+        """Return what the channel is asked to say; `source` names the installation to people.
+
+        All alerts of an episode share one dedup key, so a storm of one operation is one incident.
+        """
+        told = self.bundle.alert if self.bundle else self.alert
         own = (self.alert.dedup or "")[:100] or f"q{self.queue_id}"
-        identity = self.alert.alert_id if self.alert.alert_id is not None else own
+        identity = f"alert-{self.alert.alert_id if self.alert.alert_id is not None else own}"
+        if told.episode is not None:
+            identity = f"episode-{told.episode}"
         return Notification(
             key=f"q{self.queue_id}",
-            dedup_key=f"pggit-{self.installation}-alert-{identity}",
-            alert=self.bundle.alert if self.bundle else self.alert,
+            dedup_key=f"pggit-{self.installation}-{identity}",
+            alert=told,
             event=self.bundle.event if self.bundle else self.event,
             source=source,
             group=f"{self.installation}/{self.alert.operation_type}/{self.alert.alert_type}",

@@ -1,6 +1,6 @@
-"""Wake, route what waits in the outbox, and tell the dispatcher.
+"""Wake, route what waits in the outbox, escalate what nobody acknowledged, and tell the dispatcher.
 
-The routing itself is one SQL function; replicas share the outbox by SKIP LOCKED. When there is nothing more to route,
+Routing and escalating are one SQL function each; replicas share the work by SKIP LOCKED. When there is nothing more to route,
 windows that have ended are looked for, and what they muted and still fires is sent.
 """
 
@@ -73,6 +73,8 @@ class Router:
             self._wake.clear()
             try:
                 again = await self._route()
+                if not again:
+                    await self._escalate()
                 if not again and self._clock.monotonic() >= self._requeue_at:
                     again = await self._requeue()
                 if not again and self._clock.monotonic() >= self._release_at:
@@ -90,6 +92,13 @@ class Router:
             self.rounds += 1
             if not again:
                 await self._sleep(self.poll_interval)
+
+    async def _escalate(self) -> None:
+        """Take the escalation steps that are due, after routing, so that an acknowledgement that waits comes first."""
+        queued = await self._store.escalate(limit=self._batch)
+        if queued:
+            _log.warning("escalated", queued=queued, reason="nobody acknowledged in time")
+            self._routed()
 
     async def _requeue(self) -> bool:
         """Look for alerts that missed the outbox; return whether there were any."""

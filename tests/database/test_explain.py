@@ -58,7 +58,16 @@ async def test_an_alert_is_told_from_beginning_to_end(alerts: Alerts) -> None:
         " acknowledged_at = now() + interval '9 s'"
     )
     told = await lines(alerts, alert_id)
-    assert [kind for kind, _ in told] == ["raised", "setting", "queued", "retry", "sent", "acknowledged", "next"]
+    assert [kind for kind, _ in told] == [
+        "raised",
+        "setting",
+        "queued",
+        "retry",
+        "sent",
+        "acknowledged",
+        "outbox",
+        "next",
+    ]
     said = dict(told)
     assert said["raised"].startswith("WARNING THRESHOLD_EXCEEDED of commit: ")
     assert said["setting"] == "now matches"

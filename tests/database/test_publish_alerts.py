@@ -35,7 +35,7 @@ async def test_a_statement_hands_over_all_its_alerts_with_one_notify(alerts: Ale
         assert await heard(listener) == [("pggit_alert", "")]
         assert await alerts.outbox() == list(range(first, last + 1))
         await alerts.rows("INSERT INTO pggit.performance_alerts SELECT * FROM pggit.performance_alerts WHERE FALSE")
-        await alerts.rows("UPDATE pggit.performance_alerts SET is_acknowledged = TRUE")
+        await alerts.rows("UPDATE pggit.performance_alerts SET user_name = 'somebody'")
         await alerts.rows("DELETE FROM pggit.performance_alerts WHERE alert_id = %s", first)
         assert await heard(listener) == []
         assert len(await alerts.outbox()) == 501
@@ -108,7 +108,7 @@ async def test_writers_need_no_grant_of_ours(alerts: Alerts, database: str) -> N
 
 
 BREAKAGES = {
-    "dropped": "DROP TABLE pggit.alert_outbox",
+    "dropped": "DROP TABLE pggit.alert_outbox CASCADE",
     "renamed": "ALTER TABLE pggit.alert_outbox RENAME TO elsewhere",
     "another shape": "ALTER TABLE pggit.alert_outbox DROP COLUMN alert_id",
     "a constraint": "ALTER TABLE pggit.alert_outbox ADD CHECK (alert_id < 0) NOT VALID",
@@ -158,7 +158,7 @@ async def test_the_writer_never_waits_for_the_router_or_a_worker(alerts: Alerts,
         await router.execute("SELECT FROM pggit.alert_notification_settings FOR SHARE")
         await alerts.rows("SET lock_timeout = '1ms'")
         fresh = await alerts.alert(count=2)
-        await alerts.rows("UPDATE pggit.performance_alerts SET is_acknowledged = TRUE WHERE alert_id = %s", routed)
+        await alerts.rows("UPDATE pggit.performance_alerts SET user_name = 'somebody' WHERE alert_id = %s", routed)
         await alerts.rows(
             "DELETE FROM pggit.performance_metrics AS m WHERE NOT EXISTS (SELECT FROM pggit.performance_alerts AS a"
             " WHERE a.metric_id = m.metric_id AND a.alert_id = 1)"

@@ -62,6 +62,7 @@ async def test_the_row_is_a_whole_notification(alerts: Alerts) -> None:
         "branch": "feature/x",
         "user_name": "app",
         "metric_id": slack[4]["metric_id"],
+        "episode": slack[4]["episode"],
     }
     assert slack[5:] == (
         {"slack_channel": "#pgit-alerts", "severity_color": "danger"},
@@ -150,7 +151,7 @@ async def test_a_users_open_transaction_on_alerts_stops_nobody(alerts: Alerts, d
     await alerts.setting()
     await alerts.setting("email", severity="CRITICAL")
     for statement in (
-        "UPDATE pggit.performance_alerts SET is_acknowledged = TRUE",
+        "UPDATE pggit.performance_alerts SET user_name = 'somebody'",
         "SELECT FROM pggit.performance_alerts FOR UPDATE",
         "DELETE FROM pggit.performance_alerts",
         "DELETE FROM pggit.performance_metrics",
@@ -177,7 +178,7 @@ async def test_locked_alerts_do_not_starve_those_behind_them(alerts: Alerts, dat
     await alerts.setting()
     await alerts.alert(count=30)
     async with await AsyncConnection.connect(database) as user:
-        await user.execute("UPDATE pggit.performance_alerts SET is_acknowledged = TRUE")
+        await user.execute("UPDATE pggit.performance_alerts SET user_name = 'somebody'")
         later = await alerts.alert(operation="merge")
         rounds = [await alerts.route(10) for _ in range(4)]
         assert [routed for routed, *_ in rounds] == [10, 10, 10, 1]

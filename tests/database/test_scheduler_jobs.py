@@ -165,6 +165,7 @@ async def test_the_daemons_role_may_run_every_job_and_keep_the_schedule(
         ("baselines", "succeeded"),
         ("maintenance_windows", "succeeded"),
         ("partitions", "succeeded"),
+        ("recovery", "succeeded"),
         ("retention", "succeeded"),
         ("self_check", "succeeded"),
     ]

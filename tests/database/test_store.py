@@ -57,7 +57,7 @@ async def test_a_claim_carries_all_that_delivery_needs(alerts: Alerts, pool: Dat
     assert 86_000 < claim.give_up_in < 86_401
     assert claim.paused_for == 0.0
     assert claim.trusted_until == claim.claimed_monotonic + 30.0
-    assert claim.notification().dedup_key == f"pggit-{claim.installation}-alert-{alert}"
+    assert claim.notification().dedup_key == f"pggit-{claim.installation}-episode-1"
     assert await alerts.queue("claimed_by, next_attempt_at = claimed_at + interval '60 s', status") == [
         ("w1", True, "pending")
     ]

@@ -30,10 +30,10 @@ async def test_a_slow_operation_reaches_all_three_channels(set_up: Stage) -> Non
     assert "commit" in slack["text"]
     assert "5.0x" in slack["text"]
     event = by_path["/v2/enqueue"]
-    alert_id = await set_up.alerts.value("SELECT alert_id FROM pggit.performance_alerts")
+    episode_id = await set_up.alerts.value("SELECT episode_id FROM pggit.alert_episode")
     assert event["routing_key"] == ROUTING_KEY
     assert event["dedup_key"].startswith("pggit-")
-    assert event["dedup_key"].endswith(f"-alert-{alert_id}")
+    assert event["dedup_key"].endswith(f"-episode-{episode_id}")
     assert event["payload"]["severity"] in {"warning", "error", "critical"}
     assert len(set_up.http.requests) == 2
 

@@ -86,7 +86,67 @@ BEGIN
     DELETE FROM pggit.scheduled_job_run AS run
     WHERE run.ctid = ANY (ARRAY(
         SELECT old.ctid FROM pggit.scheduled_job_run AS old
-        WHERE old.slot < v_cutoff AND old.next_attempt_at IS NULL
+        WHERE old.slot < CASE
+                WHEN old.job IN ('recovery', 'self_check') THEN greatest(v_cutoff, now() - interval '7 days') ELSE v_cutoff
+            END
+            AND old.next_attempt_at IS NULL
+        LIMIT p_batch FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
+
+    -- An episode that never ends sheds its old alerts; one that has ended goes when it has none left.
+    relation := 'alert_episode_member';
+    DELETE FROM pggit.alert_episode_member AS member
+    WHERE member.alert_id = ANY (ARRAY(
+        SELECT old.alert_id
+        FROM pggit.alert_episode AS episode
+        CROSS JOIN LATERAL (
+            SELECT m.alert_id FROM pggit.alert_episode_member AS m
+            WHERE m.episode_id = episode.episode_id AND m.occurred_at < v_cutoff
+            ORDER BY m.occurred_at LIMIT p_batch FOR UPDATE SKIP LOCKED
+        ) AS old
+        LIMIT p_batch
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
+
+    relation := 'alert_escalation';
+    DELETE FROM pggit.alert_escalation AS run
+    WHERE run.ctid = ANY (ARRAY(
+        SELECT old.ctid FROM pggit.alert_escalation AS old
+        WHERE old.due_at IS NULL AND old.stepped_at < v_cutoff
+        LIMIT p_batch FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
+
+    relation := 'alert_episode';
+    DELETE FROM pggit.alert_episode AS episode
+    WHERE episode.episode_id = ANY (ARRAY(
+        SELECT old.episode_id FROM pggit.alert_episode AS old
+        WHERE old.closed_at < v_cutoff
+            AND NOT EXISTS (SELECT FROM pggit.alert_episode_member AS m WHERE m.episode_id = old.episode_id)
+        LIMIT p_batch FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
+
+    relation := 'alert_lifecycle_event';
+    DELETE FROM pggit.alert_lifecycle_event AS event
+    WHERE event.lifecycle_event_id = ANY (ARRAY(
+        SELECT old.lifecycle_event_id FROM pggit.alert_lifecycle_event AS old
+        WHERE old.occurred_at < v_cutoff
+        LIMIT p_batch FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
+
+    relation := 'oncall_shift';
+    DELETE FROM pggit.oncall_shift AS shift
+    WHERE shift.shift_id = ANY (ARRAY(
+        SELECT old.shift_id FROM pggit.oncall_shift AS old
+        WHERE old.ends_at < v_cutoff
         LIMIT p_batch FOR UPDATE SKIP LOCKED
     ));
     GET DIAGNOSTICS deleted = ROW_COUNT;
@@ -159,6 +219,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION pggit.purge_notifications(interval, integer) IS
-'Removes what is older than the limit: finished notifications (never pending ones), delivery log, baseline history (candidates that still wait for a decision stay), scheduled runs, windows that are over and what they muted, workers not heard of, conditions that are over. One batch a call; call it until every count is zero.';
+'Removes what is older than the limit: finished notifications (never pending ones), delivery log, baseline history (candidates that still wait for a decision stay), scheduled runs (those of jobs that run every minute after a week), windows that are over and what they muted, episodes and who acknowledged what, on-call shifts, workers not heard of, conditions that are over. One batch a call; call it until every count is zero.';
 
 REVOKE ALL ON FUNCTION pggit.purge_notifications(interval, integer) FROM PUBLIC;

@@ -22,11 +22,18 @@ AS $$
 DECLARE
     v_due bigint[];
     v_escalated bigint[] := '{}';
+    v_lifecycle record;
 BEGIN
+    PERFORM pggit.assign_alert_episodes(
+        ARRAY(SELECT e.id FROM unnest(p_alert_ids, p_events) AS e (id, event) WHERE e.event = 'triggered'),
+        ARRAY(SELECT e.at FROM unnest(p_events, p_occurred_at) AS e (event, at) WHERE e.event = 'triggered')
+    );
     v_due := ARRAY(
         SELECT a.alert_id
         FROM pggit.performance_alerts AS a
-        WHERE a.alert_id = ANY (p_alert_ids)
+        WHERE a.alert_id = ANY (
+            ARRAY(SELECT e.id FROM unnest(p_alert_ids, p_events) AS e (id, event) WHERE e.event = 'triggered')
+        )
             AND a.severity IS DISTINCT FROM 'CRITICAL'
             AND pggit.alert_escalation_due(a.alert_id, a.operation_type, a.alert_type, a.created_at)
     );
@@ -50,7 +57,6 @@ BEGIN
         SELECT coalesce(array_agg(escalated.alert_id), '{}') INTO v_escalated FROM escalated;
     END IF;
 
-    RETURN QUERY
     -- A broken config may be a megabyte, so each setting is looked at once, not once per alert.
     WITH setting AS MATERIALIZED (
         SELECT
@@ -90,10 +96,13 @@ BEGIN
             coalesce(
                 a.actual_duration_microseconds / nullif(a.baseline_p99_microseconds, 0)::numeric,
                 CASE WHEN a.alert_type = 'THRESHOLD_EXCEEDED' AND a.violation_multiplier < 'Infinity' THEN a.violation_multiplier END
-            ) AS factor
+            ) AS factor,
+            ep.episode_id
         FROM unnest(p_alert_ids, p_events, p_occurred_at, p_setting_ids, p_notes)
         AS e (alert_id, event, occurred_at, only_setting_id, note)
         LEFT JOIN pggit.performance_alerts AS a ON e.alert_id = a.alert_id
+        LEFT JOIN pggit.alert_episode_member AS ep ON a.alert_id = ep.alert_id
+        WHERE e.event = 'triggered'
     ),
 
     matched AS MATERIALIZED (
@@ -132,8 +141,7 @@ BEGIN
         FROM pggit.v_active_snoozes AS w
     ),
 
-    -- Of several windows the one that ends last. Nobody hears how an alert went on who was not told of it, so what
-    -- follows on a muted alert is muted too; but what follows on one that was told is told in a window as well.
+    -- Of several windows the one that ends last.
     covered AS MATERIALIZED (
         SELECT
             t.alert_id, t.event, t.setting_id, t.channel, t.recipient, t.severity, t.occurred_at, w.*,
@@ -142,45 +150,34 @@ BEGIN
         CROSS JOIN LATERAL (
             SELECT o.snooze_id, o.kind, o.ends_at, 'muted by ' || o.description AS told
             FROM open_window AS o
-            WHERE t.event = 'triggered'
-                AND o.alert_type IN ('*', t.alert_type)
+            WHERE o.alert_type IN ('*', t.alert_type)
                 AND o.severity IN ('*', t.severity)
                 AND (o.setting_id IS NULL OR o.setting_id = t.setting_id)
                 AND (o.channel IS NULL OR o.channel = t.channel)
                 AND (o.mutes_critical OR t.severity <> 'CRITICAL')
                 AND pggit.glob_matches(t.operation_type, o.operation_pattern)
-            UNION ALL
-            SELECT
-                m.snooze_id, CASE WHEN s.schedule IS NULL THEN 'snoozed' ELSE 'maintenance' END, now(),
-                'the alert itself was muted by window ' || m.snooze_id
-            FROM pggit.alert_muted AS m
-            LEFT JOIN pggit.alert_snooze AS s ON m.snooze_id = s.snooze_id
-            WHERE t.event <> 'triggered'
-                AND m.alert_id = t.alert_id AND m.setting_id = t.setting_id AND m.event = 'triggered'
             ORDER BY ends_at DESC, snooze_id
             LIMIT 1
         ) AS w
         WHERE t.setting_id IS NOT NULL AND NOT EXISTS (
             SELECT FROM pggit.alert_notification_queue AS q
-            WHERE q.alert_id = t.alert_id AND q.event IN (t.event, 'triggered') AND q.setting_id = t.setting_id
+            WHERE q.alert_id = t.alert_id AND q.event = t.event AND q.setting_id = t.setting_id
         )
     ),
 
     muted AS (
         INSERT INTO pggit.alert_muted AS m (
-            alert_id, setting_id, event, severity, group_key, occurred_at, snooze_id, muted_until, released_at, outcome
+            alert_id, setting_id, event, severity, group_key, occurred_at, snooze_id, muted_until
         )
         SELECT
-            c.alert_id, c.setting_id, c.event, c.severity, c.group_key, c.occurred_at, c.snooze_id, c.ends_at,
-            CASE WHEN c.event <> 'triggered' THEN now() END,
-            CASE WHEN c.event <> 'triggered' THEN 'follows' END
+            c.alert_id, c.setting_id, c.event, c.severity, c.group_key, c.occurred_at, c.snooze_id, c.ends_at
         FROM covered AS c
         ORDER BY c.alert_id, c.setting_id, c.event
         ON CONFLICT ON CONSTRAINT alert_muted_pkey DO UPDATE
         SET
             snooze_id = excluded.snooze_id, muted_until = excluded.muted_until, severity = excluded.severity,
             released_at = NULL, outcome = NULL
-        WHERE m.event = 'triggered' AND m.released_at IS NOT NULL
+        WHERE m.released_at IS NOT NULL
         RETURNING m.alert_id, m.setting_id, m.event
     ),
 
@@ -220,10 +217,11 @@ BEGIN
                 'user_name', left(t.user_name, 200),
                 'metric_id', t.metric_id,
                 'escalated', nullif(t.escalated, FALSE),
-                'note', t.note
+                'note', t.note,
+                'episode', t.episode_id
             )),
             t.occurred_at,
-            CASE WHEN t.event = 'triggered' THEN greatest(now(), g.quiet_until) ELSE now() END,
+            greatest(now(), g.quiet_until),
             now() + CASE
                 WHEN t.severity = 'CRITICAL' THEN coalesce(p_horizon_critical, '24 hours') ELSE coalesce(p_horizon, '4 hours')
             END,
@@ -283,7 +281,15 @@ BEGIN
                 FROM (SELECT reason, count(*) AS times FROM logged WHERE status = 'suppressed' GROUP BY reason) AS l
             ), '{}'
         )
+    INTO queued, refused, unfinished, suppressed
     FROM queue;
+
+    PERFORM pggit.start_alert_escalations(p_alert_ids);
+    SELECT l.queued, l.unfinished INTO v_lifecycle
+    FROM pggit.queue_lifecycle_notifications(p_alert_ids, p_events, p_occurred_at) AS l;
+    queued := queued + v_lifecycle.queued;
+    unfinished := unfinished || v_lifecycle.unfinished;
+    RETURN NEXT;
 END
 $$;
 

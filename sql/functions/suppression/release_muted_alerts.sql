@@ -92,8 +92,9 @@ BEGIN
                 WHEN a.alert_id IS NULL THEN 'alert_deleted'
                 WHEN a.is_acknowledged THEN 'acknowledged'
                 WHEN EXISTS (
-                    SELECT FROM pggit.alert_muted AS r
-                    WHERE r.alert_id = m.alert_id AND r.setting_id = m.setting_id AND r.event = 'resolved'
+                    SELECT FROM pggit.alert_episode_member AS r
+                    INNER JOIN pggit.alert_episode AS ep ON r.episode_id = ep.episode_id
+                    WHERE r.alert_id = m.alert_id AND ep.closed_at IS NOT NULL
                 ) OR EXISTS (
                     SELECT FROM pggit.alert_outbox AS r WHERE r.alert_id = m.alert_id AND r.event = 'resolved'
                 ) THEN 'resolved'

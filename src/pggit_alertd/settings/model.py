@@ -280,6 +280,21 @@ class Settings(BaseSettings):
         15 * 60.0,
     )
 
+    recovery_schedule: Annotated[str, values.CRON] = _setting(
+        "Lifecycle", "When open alerts are looked at, to resolve those whose operation is back to normal.", "* * * * *"
+    )
+    recovery_after: Annotated[float, values.duration(0, 7 * 86400)] = _setting(
+        "Lifecycle",
+        "How long an operation must raise no alert, and be measured as normal since the last, until it counts as "
+        "recovered.",
+        900.0,
+    )
+    episode_silence: Annotated[float, values.duration(60, 30 * 86400)] = _setting(
+        "Lifecycle",
+        "How long after its last alert an episode ends even though nothing was measured. A later alert pages again.",
+        86400.0,
+    )
+
     watch_schedule: Annotated[str, values.CRON] = _setting(
         "Watch", "When the alerting is checked for what is wrong with itself.", "* * * * *"
     )
