@@ -74,9 +74,10 @@ class Alert:
     Durations are microseconds. `factor` is duration / baseline p99; None for alerts that have no baseline.
     `occurred_at` is aware, UTC. `message` is the one-line text made by SQL. `note` is a sentence about this message
     that people must read ("was muted by ...", "sent here because #ops is broken: ..."); `actor` is who acknowledged or
-    resolved. `episode` numbers the run of alerts that this one belongs to. `alert_type` SYSTEM marks what the daemon has to say about itself: `message` is then all there is, and
-    `dedup` names the occurrence, as alert_id does for others, so that a later message can end what the first began.
-    `began_at` is when the alert was raised, where `occurred_at` is a later event's time.
+    resolved. `episode` numbers the run of alerts that this one belongs to. `alert_type` SYSTEM marks what the daemon
+    has to say about itself: `message` is then all there is, and `dedup` names the occurrence, as alert_id does for
+    others, so that a later message can end what the first began. `began_at` is when the alert was raised, where
+    `occurred_at` is a later event's time.
     """
 
     alert_id: int | None

@@ -1,7 +1,7 @@
 """Wake, route what waits in the outbox, escalate what nobody acknowledged, and tell the dispatcher.
 
-Routing and escalating are one SQL function each; replicas share the work by SKIP LOCKED. When there is nothing more to route,
-windows that have ended are looked for, and what they muted and still fires is sent.
+Routing and escalating are one SQL function each; replicas share the work by SKIP LOCKED. When there is nothing more to
+route, windows that have ended are looked for, and what they muted and still fires is sent.
 """
 
 import asyncio

@@ -101,7 +101,7 @@ async def test_what_was_dealt_with_in_the_window_is_not_sent(alerts: Alerts, win
     await alerts.rows(
         "UPDATE pggit.performance_alerts SET is_acknowledged = TRUE WHERE alert_id = %s", numbers["acknowledged"]
     )
-    await alerts.rows("INSERT INTO pggit.alert_outbox (alert_id, event) VALUES (%s, 'resolved')", numbers["resolved"])
+    await alerts.rows("SELECT pggit.resolve_alert(%s)", numbers["resolved"])
     await alerts.route()
     await alerts.rows("INSERT INTO pggit.alert_outbox (alert_id, event) VALUES (%s, 'resolved')", numbers["resolving"])
     await alerts.rows("DELETE FROM pggit.performance_alerts WHERE alert_id = %s", numbers["alert_deleted"])
