@@ -1,0 +1,29 @@
+"""What became of the notifications of a scenario, counted where they left and where they arrived."""
+
+from dataclasses import dataclass
+
+from support.daemon import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """`lost`: not sent by the log, or never arrived, whichever is more; `twice`: arrivals beyond the first of each."""
+
+    sent: int
+    lost: int
+    twice: int
+
+
+async def tally(stage: Stage, expected: int, path: str = "") -> Tally:
+    """Count `expected` notifications by the delivery log and by what the HTTP sink has received under `path`.
+
+    The log has a row for each alert and setting, however many of them a message carries. At the sink a message is known
+    by the alert's words or key, so alerts must be of different operations to be told apart.
+    """
+    arrived = stage.requests(path)
+    logged = await stage.logged("sent")
+    return Tally(
+        sent=expected,
+        lost=max(expected - len(arrived), expected - len(logged), 0),
+        twice=arrived.total() - len(arrived),
+    )
