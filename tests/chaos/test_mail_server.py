@@ -4,6 +4,7 @@ from collections import Counter
 
 from pggit_alertd.demo.sinks import SmtpReply
 from support.daemon import Stage
+from support.impatience import until_nothing_waits
 from support.scoreboard import Scores, Stopwatch
 
 TRANSIENT: dict[str, SmtpReply] = {
@@ -24,8 +25,6 @@ PERMANENT: dict[str, SmtpReply] = {
     "DATA": SmtpReply("DATA", "554 5.7.1 no"),
     "final dot": SmtpReply("BODY", "554 5.6.0 no"),
 }
-HALF_OPEN = "UPDATE pggit.alert_destination SET open_until = now() WHERE opened_at IS NOT NULL"
-"""A breaker that a refusal for good has opened lets its probe through once its time has come."""
 REPLAY = "SELECT pggit.replay_notification(queue_id) FROM pggit.alert_notification_queue WHERE status = 'failed'"
 
 
@@ -76,8 +75,7 @@ async def test_the_mail_server_refuses_for_good(set_up: Stage, scores: Scores) -
         set_up.mail.clear()
         mended = Stopwatch()
         await set_up.alerts.rows(REPLAY)
-        await set_up.alerts.rows(HALF_OPEN)
-        await set_up.settled(number + 1)
+        await until_nothing_waits(set_up)
         got = copies(set_up, since=number)
         scores.record(
             f"mail server: 5xx at {step}, replayed after the mend",
