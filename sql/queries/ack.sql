@@ -1,19 +1,50 @@
--- Apply a batch of results: each changes its row only if its fence (queue_id, claim_no, worker, claimed_at) matches.
--- Parameters: one array per field, all of one length, in the order of the unnest below; worker text
--- Index: alert_notification_queue_pkey, one look-up per result; whatever else the log needs comes with the result.
-WITH result AS MATERIALIZED (
-    SELECT r.*
+-- Apply a batch of results: each changes its row, and those its message spoke for, only if its fence (queue_id,
+-- claim_no, worker, claimed_at) matches; then keep the destinations' circuit breakers.
+-- Parameters: one array per field, all of one length, in the order of the unnest below; worker text;
+-- breaker_threshold integer (failures in a row that open a breaker), breaker_base, breaker_cap, breaker_condemned
+-- double precision (seconds: first wait, longest wait, wait after a refusal that only people can mend)
+-- Index: alert_notification_queue_pkey, one look-up per result, and alert_notification_queue_led for digests; whatever
+-- else the log needs comes with the result.
+WITH given AS MATERIALIZED (
+    SELECT g.*
     FROM unnest(
         :'queue_ids'::bigint [], :'claim_nos'::integer [], :'outcomes'::text [], :'reasons'::text [],
         :'details'::text [], :'codes'::integer [], :'delays'::double precision [], :'charges'::boolean [],
         :'settled'::text [], :'delivery_ms'::integer [], :'dwell_ms'::bigint [], :'ambiguous'::boolean [],
         :'finished_at'::timestamptz [], :'claimed_at'::timestamptz [], :'alert_ids'::bigint [],
         :'setting_ids'::integer [], :'events'::text [], :'attempts'::integer [], :'channels'::text [],
-        :'destination_keys'::text [], :'recipients'::text []
-    ) WITH ORDINALITY AS r (
+        :'destination_keys'::text [], :'recipients'::text [], :'verdicts'::text [], :'sizes'::integer []
+    ) AS g (
         queue_id, claim_no, outcome, reason, detail, code, delay, charged, settled, delivery_ms, dwell_ms, ambiguous,
-        finished_at, claimed_at, alert_id, setting_id, event, attempt, channel, destination_key, recipient, number
+        finished_at, claimed_at, alert_id, setting_id, event, attempt, channel, destination_key, recipient, verdict,
+        size
     )
+),
+
+-- The rows of a digest carry its leader's id, and share its fate.
+companion AS MATERIALIZED (
+    SELECT
+        q.queue_id, q.claim_no, g.outcome,
+        CASE WHEN g.outcome = 'sent' THEN 'coalesced' ELSE g.reason END AS reason,
+        concat_ws(
+            ': ', format('coalesced into one message of %s, notification %s', g.size, g.queue_id), nullif(g.detail, '')
+        ) AS detail,
+        g.code, g.delay, g.charged, g.settled, NULL::integer AS delivery_ms, NULL::bigint AS dwell_ms, g.ambiguous,
+        g.finished_at, g.claimed_at, q.alert_id, q.setting_id, q.event, q.attempt, g.channel, g.destination_key,
+        g.recipient, ''::text AS verdict, g.size
+    FROM given AS g
+    INNER JOIN pggit.alert_notification_queue AS q ON g.queue_id = q.leader_id
+    WHERE g.size > 1 AND q.leader_id = ANY(ARRAY(SELECT given.queue_id FROM given WHERE given.size > 1))
+        AND q.claimed_by = :'worker'::text AND q.claimed_at = g.claimed_at AND q.status = 'pending'
+),
+
+result AS MATERIALIZED (
+    SELECT r.*, row_number() OVER () AS number
+    FROM (
+        SELECT given.* FROM given
+        UNION ALL
+        SELECT companion.* FROM companion
+    ) AS r
 ),
 
 -- claimed_at, because routing and claims commit asynchronously: a crash of the server can undo both, and the same ids
@@ -26,6 +57,7 @@ changed AS (
         attempt = greatest(q.attempt - (NOT r.charged)::integer, 0),
         claimed_by = NULL,
         claimed_at = NULL,
+        leader_id = NULL,
         next_attempt_at = now() + make_interval(secs => least(greatest(r.delay, 0), 2592000)),
         sent_at = CASE WHEN r.outcome = 'sent' THEN r.finished_at END,
         processed_at = CASE WHEN r.outcome IN ('sent', 'failed') THEN r.finished_at END,
@@ -71,40 +103,123 @@ logged AS (
     RETURNING queue_id, status
 ),
 
--- Only what a receiver said changes a destination's state, and only once; rows are locked in key order.
-tried AS (
-    SELECT
-        r.destination_key,
-        min(r.channel) AS channel,
-        min(r.recipient) AS recipient,
-        max(r.finished_at) FILTER (WHERE r.outcome = 'sent') AS succeeded_at,
-        max(r.finished_at) FILTER (WHERE r.outcome <> 'sent') AS failed_at,
-        count(*) FILTER (WHERE r.outcome <> 'sent') AS failures,
-        (array_agg(r.detail ORDER BY r.finished_at DESC) FILTER (WHERE r.outcome <> 'sent')) [1] AS error
+-- Only what a receiver said changes a destination's state, and only once; rows are locked in key order. What failed
+-- after the last answer in working order counts; a verdict of '' says nothing about the destination.
+answer AS MATERIALIZED (
+    SELECT r.*, max(r.finished_at) FILTER (WHERE r.verdict = 'ok') OVER (PARTITION BY r.destination_key) AS succeeded_at
     FROM result AS r
     WHERE r.number IN (SELECT changed.number FROM changed)
         AND r.destination_key IS NOT NULL AND r.delivery_ms IS NOT NULL AND r.outcome IN ('sent', 'retry', 'failed')
-    GROUP BY r.destination_key
-    ORDER BY r.destination_key
+),
+
+tried AS (
+    SELECT
+        a.destination_key,
+        min(a.channel) AS channel,
+        min(a.recipient) AS recipient,
+        a.succeeded_at,
+        max(a.finished_at) FILTER (WHERE a.outcome = 'sent') AS sent_at,
+        max(a.finished_at) FILTER (WHERE a.outcome <> 'sent') AS failed_at,
+        max(a.claimed_at) AS claimed_at,
+        count(*) FILTER (
+            WHERE a.verdict IN ('transient', 'condemned') AND a.finished_at > coalesce(a.succeeded_at, '-infinity')
+        ) AS failures,
+        coalesce(bool_or(
+            a.verdict = 'condemned' AND a.finished_at > coalesce(a.succeeded_at, '-infinity')
+        ), FALSE) AS condemned,
+        (array_agg(a.reason ORDER BY a.finished_at DESC) FILTER (WHERE a.verdict IN ('transient', 'condemned'))) [1]
+            AS reason,
+        (array_agg(a.detail ORDER BY a.finished_at DESC) FILTER (WHERE a.outcome <> 'sent')) [1] AS error
+    FROM answer AS a
+    GROUP BY a.destination_key, a.succeeded_at
+    ORDER BY a.destination_key
+),
+
+-- What the breaker is to be. It opens after so many failures in a row, or one that only people can mend; each probe
+-- that fails doubles the wait; whatever gets through closes it. Results from before it opened don't prolong it.
+verdict AS MATERIALIZED (
+    SELECT
+        t.*,
+        CASE WHEN t.succeeded_at IS NULL THEN coalesce(d.consecutive_failures, 0) ELSE 0 END + t.failures AS in_a_row,
+        CASE WHEN t.succeeded_at IS NULL THEN coalesce(d.open_count, 0) ELSE 0 END AS openings,
+        CASE WHEN t.succeeded_at IS NULL THEN d.opened_at END AS opened_at,
+        CASE WHEN t.succeeded_at IS NULL THEN d.open_until END AS open_until,
+        CASE WHEN t.succeeded_at IS NULL THEN d.open_reason END AS open_reason,
+        d.opened_at IS NOT NULL AND t.succeeded_at IS NOT NULL AND t.failures = 0 AS mended
+    FROM tried AS t
+    LEFT JOIN pggit.alert_destination AS d ON t.destination_key = d.destination_key
+),
+
+breaker AS MATERIALIZED (
+    SELECT
+        v.*,
+        CASE
+            WHEN v.failures = 0 OR v.claimed_at < v.opened_at THEN NULL
+            WHEN v.condemned THEN :'breaker_condemned'::double precision
+            WHEN v.in_a_row >= :'breaker_threshold'::integer OR v.opened_at IS NOT NULL THEN least(
+                :'breaker_cap'::double precision,
+                :'breaker_base'::double precision * 2.0 ^ least(v.openings, 60)
+            ) * (0.5 + random() / 2)
+        END AS wait
+    FROM verdict AS v
 ),
 
 destination AS (
-    INSERT INTO pggit.alert_destination AS d
-    (destination_key, channel, recipient, last_success_at, last_failure_at, consecutive_failures, last_error)
+    INSERT INTO pggit.alert_destination AS d (
+        destination_key, channel, recipient, last_success_at, last_failure_at, consecutive_failures, last_error,
+        opened_at, open_until, open_reason, open_count
+    )
     SELECT
-        tried.destination_key, tried.channel, tried.recipient, tried.succeeded_at, tried.failed_at,
-        CASE WHEN tried.succeeded_at IS NULL THEN tried.failures ELSE 0 END, tried.error
-    FROM tried
+        b.destination_key, b.channel, b.recipient, b.sent_at, b.failed_at, b.in_a_row, b.error,
+        CASE WHEN b.wait IS NULL THEN b.opened_at ELSE coalesce(b.opened_at, now()) END,
+        CASE WHEN b.wait IS NULL THEN b.open_until ELSE now() + make_interval(secs => b.wait) END,
+        CASE WHEN b.wait IS NULL THEN b.open_reason ELSE b.reason END,
+        b.openings + (b.wait IS NOT NULL)::integer
+    FROM breaker AS b
+    ORDER BY b.destination_key
     ON CONFLICT (destination_key) DO UPDATE
         SET
             recipient = excluded.recipient,
             last_success_at = coalesce(excluded.last_success_at, d.last_success_at),
             last_failure_at = coalesce(excluded.last_failure_at, d.last_failure_at),
-            consecutive_failures = CASE
-                WHEN excluded.last_success_at IS NULL THEN d.consecutive_failures + excluded.consecutive_failures
-                ELSE 0
-            END,
-            last_error = coalesce(excluded.last_error, d.last_error)
+            consecutive_failures = excluded.consecutive_failures,
+            last_error = coalesce(excluded.last_error, d.last_error),
+            opened_at = excluded.opened_at,
+            open_until = excluded.open_until,
+            open_reason = excluded.open_reason,
+            open_count = excluded.open_count
+),
+
+-- A probe that asked nothing (its setting was disabled, its time over) leaves its turn to the next row.
+unused AS (
+    UPDATE pggit.alert_destination AS d
+    SET open_until = now()
+    FROM result AS r
+    WHERE d.destination_key = r.destination_key
+        AND r.delivery_ms IS NULL
+        AND r.claimed_at >= d.opened_at
+        AND d.open_until > now()
+        AND r.destination_key NOT IN (SELECT tried.destination_key FROM tried)
+        AND r.number IN (SELECT changed.number FROM changed)
+        AND r.verdict = 'unasked'
+),
+
+-- The receiver is back: what waits for a second try of its own need not wait longer.
+waiting AS MATERIALIZED (
+    SELECT q.queue_id
+    FROM verdict AS v
+    INNER JOIN pggit.alert_notification_queue AS q ON v.channel = q.channel AND v.destination_key = q.destination_key
+    WHERE v.mended
+        AND q.status = 'pending' AND q.urgency IN (0, 1) AND q.claimed_by IS NULL AND q.attempt > 0
+        AND q.next_attempt_at > now() AND q.next_attempt_at < 'infinity'
+    ORDER BY q.queue_id
+    FOR UPDATE OF q SKIP LOCKED
+),
+
+hastened AS (
+    UPDATE pggit.alert_notification_queue AS q
+    SET next_attempt_at = now()
+    WHERE q.queue_id = ANY(ARRAY(SELECT waiting.queue_id FROM waiting))
 )
 
 SELECT logged.queue_id

@@ -1,31 +1,217 @@
--- Claim due rows for the free slots of each lane (channel, urgency), raising the fence and the attempt.
--- Parameters: channels text[], urgencies smallint[], free integer[], leases double precision[] (seconds); worker text,
--- take_expired boolean
--- Index: alert_notification_queue_due, one descent per lane; MATERIALIZED keeps LIMIT and locks from being run twice,
+-- Claim due rows: for each lane and destination what it has slots for, raising the fence and the attempt; and with each
+-- row what else is due for its setting and group, to travel in the same message.
+-- Parameters: channels text[], urgencies smallint[], slots integer[] (per destination), budgets integer[] (per urgency,
+-- over all destinations), leases double precision[] (seconds); known_channels text[], known_urgencies smallint[],
+-- known_keys text[], known_rooms integer[]: destinations with other room than `slots`; worker text,
+-- take_expired boolean, coalesce boolean
+-- Index: alert_notification_queue_due, one descent per destination to find it and one to read it, and
+-- alert_notification_queue_group for what travels along. MATERIALIZED keeps LIMIT and locks from being run twice,
 -- and = ANY (ARRAY (...)) keeps the planner from joining the whole table: its guess at a variable LIMIT is a tenth.
 -- Not synchronous: a claim that a crash of the server undoes was only a lease.
-WITH lane AS MATERIALIZED (
-    SELECT l.channel, l.urgency, l.free, l.lease, set_config('synchronous_commit', 'off', TRUE)
+WITH RECURSIVE lane AS MATERIALIZED (
+    SELECT l.channel, l.urgency, l.slots, l.budget, l.lease, set_config('synchronous_commit', 'off', TRUE)
     FROM unnest(
-        :'channels'::text [], :'urgencies'::smallint [], :'free'::integer [], :'leases'::double precision []
-    ) AS l (channel, urgency, free, lease)
+        :'channels'::text [], :'urgencies'::smallint [], :'slots'::integer [], :'budgets'::integer [],
+        :'leases'::double precision []
+    ) AS l (channel, urgency, slots, budget, lease)
 ),
 
-due AS MATERIALIZED (
-    SELECT d.queue_id, d.claim_no, d.claimed_by, d.claimed_at
+known AS MATERIALIZED (
+    SELECT k.channel, k.urgency, k.destination_key, k.room
+    FROM unnest(
+        :'known_channels'::text [], :'known_urgencies'::smallint [], :'known_keys'::text [], :'known_rooms'::integer []
+    ) AS k (channel, urgency, destination_key, room)
+),
+
+endpoint (channel, urgency, destination_key) AS (
+    SELECT lane.channel, lane.urgency, (
+        SELECT n.destination_key FROM pggit.alert_notification_queue AS n
+        WHERE n.status = 'pending' AND n.channel = lane.channel AND n.urgency = lane.urgency
+        ORDER BY n.destination_key LIMIT 1
+    )
     FROM lane
+    UNION ALL
+    SELECT e.channel, e.urgency, (
+        SELECT n.destination_key FROM pggit.alert_notification_queue AS n
+        WHERE n.status = 'pending' AND n.channel = e.channel AND n.urgency = e.urgency
+            AND n.destination_key > e.destination_key
+        ORDER BY n.destination_key LIMIT 1
+    )
+    FROM endpoint AS e
+    WHERE e.destination_key IS NOT NULL
+),
+
+-- An open breaker whose time is over lets one row through, whichever replica takes it.
+probe AS MATERIALIZED (
+    SELECT d.destination_key
+    FROM pggit.alert_destination AS d
+    WHERE d.open_until <= now() AND d.destination_key IN (SELECT endpoint.destination_key FROM endpoint)
+    FOR UPDATE OF d SKIP LOCKED
+),
+
+room AS MATERIALIZED (
+    SELECT
+        e.channel, e.urgency, e.destination_key, lane.budget, lane.lease, d.opened_at IS NOT NULL AS probing,
+        CASE
+            WHEN d.paused_until > now() THEN 0
+            WHEN d.opened_at IS NULL THEN coalesce(known.room, lane.slots)
+            WHEN probe.destination_key IS NOT NULL THEN 1
+            ELSE 0
+        END AS free
+    FROM endpoint AS e
+    INNER JOIN lane ON e.channel = lane.channel AND e.urgency = lane.urgency
+    LEFT JOIN known
+        ON e.channel = known.channel AND e.urgency = known.urgency AND e.destination_key = known.destination_key
+    LEFT JOIN pggit.alert_destination AS d ON e.destination_key = d.destination_key
+    LEFT JOIN probe ON e.destination_key = probe.destination_key
+    WHERE e.destination_key IS NOT NULL
+),
+
+-- No event overtakes another one of its group: a `resolved` waits for the `triggered` that is still on its way.
+candidate AS MATERIALIZED (
+    SELECT
+        room.channel, room.urgency, room.destination_key, room.budget, room.lease, room.probing, c.*,
+        row_number() OVER (
+            PARTITION BY room.channel, room.urgency, room.destination_key ORDER BY c.next_attempt_at, c.queue_id
+        ) AS place
+    FROM room
     CROSS JOIN LATERAL (
-        SELECT n.queue_id, n.claim_no, n.claimed_by, n.claimed_at
+        SELECT
+            n.queue_id, n.setting_id, n.group_key, n.event, n.next_attempt_at, n.claim_no, n.claimed_by, n.claimed_at,
+            n.lost_count, n.settled, n.alert ->> 'episode' AS episode
         FROM pggit.alert_notification_queue AS n
         WHERE n.status = 'pending'
-            AND n.channel = lane.channel
-            AND n.urgency = lane.urgency
+            AND n.channel = room.channel
+            AND n.urgency = room.urgency
+            AND n.destination_key = room.destination_key
             AND n.next_attempt_at <= now()
             AND (n.claimed_by IS NULL OR :'take_expired'::boolean)
+            AND NOT EXISTS (
+                SELECT FROM pggit.alert_notification_queue AS o
+                WHERE o.status = 'pending' AND o.event <> 'triggered'
+                    AND o.setting_id = n.setting_id AND o.group_key = n.group_key AND o.queue_id < n.queue_id
+                    AND o.event <> n.event
+            )
+            AND (
+                n.event = 'triggered'
+                OR NOT EXISTS (
+                    SELECT FROM pggit.alert_notification_queue AS o
+                    WHERE o.status = 'pending' AND o.event = 'triggered'
+                        AND o.setting_id = n.setting_id AND o.group_key = n.group_key AND o.queue_id < n.queue_id
+                )
+            )
         ORDER BY n.next_attempt_at, n.queue_id
-        LIMIT lane.free
+        LIMIT room.free
         FOR UPDATE OF n SKIP LOCKED
-    ) AS d
+    ) AS c
+    WHERE room.free > 0
+),
+
+chosen AS MATERIALIZED (
+    SELECT c.*
+    FROM (
+        SELECT
+            candidate.*,
+            row_number() OVER (
+                PARTITION BY candidate.urgency ORDER BY candidate.place, candidate.next_attempt_at, candidate.queue_id
+            ) AS turn,
+            row_number() OVER (
+                PARTITION BY candidate.destination_key ORDER BY candidate.urgency, candidate.place, candidate.queue_id
+            ) AS probe_turn
+        FROM candidate
+    ) AS c
+    WHERE c.turn <= c.budget AND (c.probe_turn = 1 OR NOT c.probing)
+),
+
+probed AS (
+    UPDATE pggit.alert_destination AS d
+    SET open_until = now() + make_interval(secs => chosen.lease)
+    FROM chosen
+    WHERE d.destination_key = chosen.destination_key AND chosen.probing
+),
+
+-- What travels together. Rows over which a worker vanished travel alone, so that the one to blame can be found.
+crowd AS MATERIALIZED (
+    SELECT
+        c.channel, c.urgency, c.destination_key, c.setting_id, c.group_key, c.episode, c.settled, c.lease,
+        s.min_interval, min(c.queue_id) AS leader, min(c.event) FILTER (WHERE c.event <> 'triggered') AS news
+    FROM chosen AS c
+    INNER JOIN pggit.alert_notification_settings AS s ON c.setting_id = s.setting_id
+    WHERE c.claimed_by IS NULL AND c.lost_count = 0 AND (:'coalesce'::boolean OR s.min_interval > interval '0')
+    GROUP BY
+        c.channel, c.urgency, c.destination_key, c.setting_id, c.group_key, c.episode, c.settled, c.lease,
+        s.min_interval
+),
+
+-- The first to speak about a group of a setting with min_interval makes it quiet; whoever is beaten to it waits.
+throttle AS (
+    INSERT INTO pggit.alert_group AS g (setting_id, group_key, quiet_until, leader_id)
+    SELECT crowd.setting_id, crowd.group_key, now() + crowd.min_interval, min(crowd.leader)
+    FROM crowd
+    WHERE crowd.min_interval > interval '0' AND crowd.news IS NULL
+    GROUP BY crowd.setting_id, crowd.group_key, crowd.min_interval
+    ORDER BY crowd.setting_id, crowd.group_key
+    ON CONFLICT (setting_id, group_key) DO UPDATE
+        SET quiet_until = excluded.quiet_until, leader_id = excluded.leader_id
+        WHERE g.quiet_until <= now()
+    RETURNING g.setting_id, g.group_key, g.leader_id
+),
+
+hushed AS MATERIALIZED (
+    SELECT
+        crowd.leader, crowd.setting_id, crowd.group_key,
+        coalesce(g.quiet_until, now() + crowd.min_interval) AS quiet_until
+    FROM crowd
+    LEFT JOIN pggit.alert_group AS g ON crowd.setting_id = g.setting_id AND crowd.group_key = g.group_key
+    WHERE crowd.min_interval > interval '0' AND crowd.news IS NULL
+        AND g.leader_id IS DISTINCT FROM crowd.leader
+        AND NOT EXISTS (SELECT FROM throttle WHERE throttle.leader_id = crowd.leader)
+),
+
+hush AS (
+    UPDATE pggit.alert_notification_queue AS q
+    SET next_attempt_at = greatest(hushed.quiet_until, now())
+    FROM chosen
+    INNER JOIN hushed ON chosen.setting_id = hushed.setting_id AND chosen.group_key = hushed.group_key
+    WHERE q.queue_id = ANY(ARRAY(SELECT chosen.queue_id FROM chosen)) AND q.queue_id = chosen.queue_id
+),
+
+companion AS MATERIALIZED (
+    SELECT m.queue_id, crowd.leader, crowd.lease
+    FROM crowd
+    CROSS JOIN LATERAL (
+        SELECT n.queue_id
+        FROM pggit.alert_notification_queue AS n
+        WHERE n.status = 'pending'
+            AND n.setting_id = crowd.setting_id
+            AND n.group_key = crowd.group_key
+            AND n.channel = crowd.channel
+            AND n.urgency = crowd.urgency
+            AND n.destination_key = crowd.destination_key
+            AND n.next_attempt_at <= now()
+            AND n.claimed_by IS NULL
+            AND n.lost_count = 0
+            AND n.settled = crowd.settled
+            AND n.alert ->> 'episode' IS NOT DISTINCT FROM crowd.episode
+            AND n.queue_id <> crowd.leader
+        ORDER BY n.queue_id
+        LIMIT 999
+        FOR UPDATE OF n SKIP LOCKED
+    ) AS m
+    WHERE crowd.leader NOT IN (SELECT hushed.leader FROM hushed)
+),
+
+taken AS MATERIALIZED (
+    SELECT chosen.queue_id, chosen.queue_id AS leader, chosen.lease
+    FROM chosen
+    WHERE chosen.queue_id NOT IN (SELECT companion.queue_id FROM companion)
+        AND NOT EXISTS (
+            SELECT FROM hushed
+            WHERE hushed.setting_id = chosen.setting_id AND hushed.group_key = chosen.group_key
+        )
+    UNION ALL
+    SELECT companion.queue_id, companion.leader, companion.lease
+    FROM companion
 ),
 
 -- A row that still names a worker is one whose worker vanished: say so in the log, attempt by attempt.
@@ -34,10 +220,10 @@ lost AS (
     (queue_id, claim_no, alert_id, setting_id, event, channel, recipient, attempt, status, reason, worker, sent_at)
     SELECT
         q.queue_id, q.claim_no, q.alert_id, q.setting_id, q.event, q.channel, q.recipient, q.attempt, 'lost', 'lease',
-        due.claimed_by, due.claimed_at
-    FROM due
-    INNER JOIN pggit.alert_notification_queue AS q ON due.queue_id = q.queue_id
-    WHERE due.claimed_by IS NOT NULL
+        chosen.claimed_by, chosen.claimed_at
+    FROM chosen
+    INNER JOIN pggit.alert_notification_queue AS q ON chosen.queue_id = q.queue_id
+    WHERE chosen.claimed_by IS NOT NULL
     ON CONFLICT DO NOTHING
 ),
 
@@ -49,11 +235,42 @@ claimed AS (
         lost_count = q.lost_count + (q.claimed_by IS NOT NULL)::integer,
         claimed_by = :'worker'::text,
         claimed_at = now(),
-        next_attempt_at = now() + make_interval(secs => (
-            SELECT lane.lease FROM lane WHERE lane.channel = q.channel AND lane.urgency = q.urgency
-        ))
-    WHERE q.queue_id = ANY(ARRAY(SELECT due.queue_id FROM due))
-    RETURNING q.*
+        leader_id = nullif(t.leader, q.queue_id),
+        next_attempt_at = now() + make_interval(secs => t.lease)
+    FROM taken AS t
+    WHERE q.queue_id = ANY(ARRAY(SELECT taken.queue_id FROM taken)) AND q.queue_id = t.queue_id
+    RETURNING q.*, t.leader
+),
+
+-- The worst few of what travels together, and what happened last.
+digest AS (
+    SELECT
+        c.leader,
+        count(*) AS size,
+        count(*) FILTER (WHERE c.event = 'triggered') AS alerts,
+        min(c.occurred_at) FILTER (WHERE c.event = 'triggered') AS first_at,
+        max(c.occurred_at) FILTER (WHERE c.event = 'triggered') AS last_at,
+        (array_agg(c.event ORDER BY c.queue_id DESC)) [1] AS event,
+        jsonb_path_query_array(
+            jsonb_agg(
+                jsonb_build_object(
+                    'alert', c.alert, 'alert_id', c.alert_id, 'message', c.message, 'occurred_at', c.occurred_at
+                ) ORDER BY
+                    array_position(ARRAY['CRITICAL', 'WARNING', 'INFO'], c.alert ->> 'severity'),
+                    CASE WHEN jsonb_typeof(c.alert -> 'factor') = 'number' THEN (c.alert ->> 'factor')::numeric END
+                    DESC NULLS LAST,
+                    c.queue_id
+            ) FILTER (WHERE c.event = 'triggered'),
+            '$[0 to 4]'
+        ) AS worst,
+        (array_agg(
+            jsonb_build_object(
+                'alert', c.alert, 'alert_id', c.alert_id, 'message', c.message, 'occurred_at', c.occurred_at
+            ) ORDER BY c.queue_id DESC
+        )) [1] AS latest
+    FROM claimed AS c
+    WHERE c.leader IN (SELECT companion.leader FROM companion)
+    GROUP BY c.leader
 )
 
 SELECT
@@ -61,9 +278,10 @@ SELECT
     c.claim_no,
     c.attempt,
     c.lost_count,
-    c.queue_id = ANY(ARRAY(SELECT due.queue_id FROM due WHERE due.claimed_by IS NOT NULL)) AS taken_over,
+    c.queue_id = ANY(ARRAY(SELECT chosen.queue_id FROM chosen WHERE chosen.claimed_by IS NOT NULL)) AS taken_over,
     c.channel,
     c.urgency,
+    c.destination_key AS lane_key,
     c.event,
     CASE
         WHEN c.alert ? 'alert_id' OR c.alert_id IS NULL THEN c.alert::text
@@ -76,14 +294,19 @@ SELECT
     coalesce(s.enabled, FALSE) AS setting_enabled,
     lower(btrim(s.notification_channel)) AS setting_channel,
     s.config::text AS config,
-    coalesce(s.destination_key, c.destination_key) AS destination_key,
+    coalesce(s.destination_key, nullif(c.destination_key, '')) AS destination_key,
     coalesce(s.recipient, c.recipient) AS recipient,
     c.settled,
     c.created_at,
     c.claimed_at,
     extract(EPOCH FROM c.give_up_at - now())::double precision AS give_up_in,
-    extract(EPOCH FROM d.paused_until - now())::double precision AS paused_for
+    extract(EPOCH FROM d.paused_until - now())::double precision AS paused_for,
+    c.queue_id = ANY(ARRAY(SELECT chosen.queue_id FROM chosen WHERE chosen.probing)) AS probing,
+    coalesce(digest.size, 1) AS size,
+    (to_jsonb(digest) - 'leader' - 'size')::text AS digest
 FROM claimed AS c
 LEFT JOIN pggit.alert_notification_settings AS s ON c.setting_id = s.setting_id
 LEFT JOIN pggit.alert_destination AS d ON coalesce(s.destination_key, c.destination_key) = d.destination_key
+LEFT JOIN digest ON c.queue_id = digest.leader
+WHERE c.leader = c.queue_id
 ORDER BY c.queue_id;

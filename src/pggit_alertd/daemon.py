@@ -31,8 +31,9 @@ from pggit_alertd.metrics import Metrics
 from pggit_alertd.router import Router
 from pggit_alertd.scheduler import Scheduler
 from pggit_alertd.settings import Settings
-from pggit_alertd.store import Store
+from pggit_alertd.store import BreakerRule, Store
 from pggit_alertd.systemd import Notifier
+from pggit_alertd.upkeep import Upkeep
 from pggit_alertd.web import Listener as WebListener
 from pggit_alertd.web import bind, create_app
 from pggit_alertd.web import serve as serve_web
@@ -72,7 +73,16 @@ class Daemon:
             size=settings.database_pool_size,
             connect_timeout=settings.database_connect_timeout,
         )
-        self._store = Store(self._database, settings.worker_name, self._clock)
+        self._store = Store(
+            self._database,
+            settings.worker_name,
+            self._clock,
+            breaker=BreakerRule(
+                settings.breaker_threshold, settings.retry_base, settings.breaker_cap, settings.breaker_condemned
+            ),
+            coalesce=settings.coalesce,
+        )
+        self._upkeep = Upkeep(self._store, metrics=self._metrics, beat=self._liveness.loop("upkeep", LOOP_LIMIT))
         self._channels: Mapping[str, channels.Channel[Any, Any]] = channels.build(channel_options(settings))
         self._acknowledger = Acknowledger(
             self._store,
@@ -97,6 +107,8 @@ class Daemon:
             beat=self._liveness.loop("dispatcher", LOOP_LIMIT),
             clock=self._clock,
             poll_interval=settings.deaf_poll_interval,
+            max_in_flight=settings.max_in_flight,
+            troubled=self._upkeep.wake,
         )
         self._router = Router(
             self._store,
@@ -187,6 +199,8 @@ class Daemon:
         """Wait for the database, then run every loop until cancelled."""
         await self._database.open()
         await self._wait_for_schema()
+        with contextlib.suppress(DatabaseError):
+            await self._store.probe_destinations()
         async with asyncio.TaskGroup() as group:
             for name, loop in (
                 ("acknowledger", self._acknowledger.run()),
@@ -194,6 +208,7 @@ class Daemon:
                 ("router", self._router.run()),
                 ("listener", self._listener.run()),
                 ("scheduler", self._scheduler.run()),
+                ("upkeep", self._upkeep.run()),
                 ("beat", self._beat()),
                 ("systemd", self._tell_systemd()),
             ):
@@ -272,12 +287,18 @@ class Daemon:
             "slack": self._settings.slack_concurrency,
             "pagerduty": self._settings.pagerduty_concurrency,
         }
+        rates = {
+            "email": self._settings.email_rate,
+            "slack": self._settings.slack_rate,
+            "pagerduty": self._settings.pagerduty_rate,
+        }
         longest = max(channel.deadline for channel in self._channels.values())
         return {
             name: LaneLimits(
                 slots=slots[name],
                 lease=self._settings.lease * channel.deadline / longest,
                 deadline=channel.deadline,
+                rate=rates[name],
             )
             for name, channel in self._channels.items()
         }

@@ -15,7 +15,7 @@ from pggit_alertd.backoff import RetrySchedule, told_wait
 from pggit_alertd.channels.protocol import Channel
 from pggit_alertd.clock import Clock
 from pggit_alertd.errors import DestinationError
-from pggit_alertd.model import Ack, Claim, Delivered, Outcome, Permanent, Reason, Receipt, Transient
+from pggit_alertd.model import Ack, Claim, Delivered, Outcome, Permanent, Reason, Receipt, Scope, Transient, Verdict
 
 HOLD_SECONDS = 30.0
 _log = logs.get("delivery")
@@ -156,6 +156,7 @@ class Deliverer:
                     Reason.REFUSED_RECIPIENT if receipt.refused else Reason.NONE,
                     detail,
                     code=receipt.code,
+                    verdict=Verdict.OK,
                     delivery_ms=self._milliseconds(attempt.begun),
                     dwell_ms=self._dwell(attempt),
                 )
@@ -166,6 +167,7 @@ class Deliverer:
                     receipt.reason,
                     receipt.detail,
                     code=receipt.code,
+                    verdict=_sentence(receipt),
                     delivery_ms=self._milliseconds(attempt.begun),
                     dwell_ms=self._dwell(attempt),
                 )
@@ -195,6 +197,7 @@ class Deliverer:
             charged=not told or outcome is Outcome.FAILED,
             ambiguous=receipt.ambiguous,
             settled=receipt.settled,
+            verdict=Verdict.NOTHING if told else _verdict(receipt),
             delivery_ms=self._milliseconds(attempt.begun),
             dwell_ms=self._dwell(attempt),
         )
@@ -204,6 +207,7 @@ class Deliverer:
 
     def _ack(self, claim: Claim, outcome: Outcome, reason: Reason, detail: str = "", **more: Any) -> Ack:
         held = self._clock.monotonic() - claim.claimed_monotonic
+        more.setdefault("verdict", Verdict.UNASKED if more.get("delivery_ms") is None else Verdict.NOTHING)
         return Ack(
             claim=claim,
             outcome=outcome,
@@ -231,3 +235,17 @@ class Deliverer:
         begun = attempt.begun if attempt.begun is not None else self._clock.monotonic()
         waited = (claim.claimed_at - claim.alert.occurred_at).total_seconds() + begun - claim.claimed_monotonic
         return max(round(waited * 1000), 0)
+
+
+def _verdict(receipt: Transient) -> Verdict:
+    """Return what a failure says about the destination: one mailbox that is full says that the server works."""
+    if receipt.reason is Reason.INTERNAL:
+        return Verdict.NOTHING
+    return Verdict.TRANSIENT if receipt.scope is Scope.DESTINATION else Verdict.OK
+
+
+def _sentence(receipt: Permanent) -> Verdict:
+    """Return what a refusal says about the destination; what this program lacks says nothing."""
+    if receipt.reason is Reason.INVALID_SETTING:
+        return Verdict.NOTHING
+    return Verdict.CONDEMNED if receipt.scope is Scope.DESTINATION else Verdict.OK

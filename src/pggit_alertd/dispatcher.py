@@ -11,8 +11,7 @@ States of the loop:
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pggit_alertd import logs
@@ -21,10 +20,10 @@ from pggit_alertd.backoff import RetrySchedule
 from pggit_alertd.clock import Clock
 from pggit_alertd.delivery import Attempt, Deliverer
 from pggit_alertd.errors import DatabaseError
-from pggit_alertd.limits import Slots
+from pggit_alertd.limits import Slots, TokenBucket
 from pggit_alertd.liveness import Beat
 from pggit_alertd.metrics import Metrics
-from pggit_alertd.model import Ack, Claim, Outcome, Urgency
+from pggit_alertd.model import Ack, Claim, Outcome, Urgency, Verdict
 from pggit_alertd.store import Lane, Room, Store
 
 GATHER_SECONDS = 0.005
@@ -37,16 +36,23 @@ HAND_BACK_SECONDS = 2.0
 SUSPECT_LOSSES = 2
 SUSPECT_SECONDS = 5.0
 TRUST_MARGIN = 1.0
+# A destination with a rate may be sent this many seconds' worth at once: receivers that limit rates allow short bursts.
+BURST_SECONDS = 5.0
 _log = logs.get("dispatcher")
 
 
 @dataclass(frozen=True, slots=True)
 class LaneLimits:
-    """What one channel's lanes get: slots, the lease (seconds) and the deadline of a delivery (seconds)."""
+    """What a channel's lanes get.
+
+    `slots` for each destination and urgency; the lease and the deadline of a delivery (seconds); and the most messages
+    a second that this process sends to one destination (0: any number).
+    """
 
     slots: int
     lease: float
     deadline: float
+    rate: float = 0.0
 
     @property
     def trust(self) -> float:
@@ -55,7 +61,12 @@ class LaneLimits:
 
 
 class Dispatcher:
-    """The loop that gets claims delivered. `limits` holds what each channel may use."""
+    """The loop that gets claims delivered. `limits` holds what each channel may use.
+
+    Each destination has slots of its own, for pages and for routine notifications, so one that hangs delays no other;
+    `max_in_flight` bounds each of the two kinds over all destinations. `troubled` is called when something was stored
+    that leaves work for the upkeep of destinations: a failure of theirs, or a page that was given up.
+    """
 
     def __init__(
         self,
@@ -68,8 +79,12 @@ class Dispatcher:
         beat: Beat,
         clock: Clock,
         poll_interval: float,
+        max_in_flight: int = 1000,
+        troubled: Callable[[], None] | None = None,
     ) -> None:
         self._store = store
+        self._max_in_flight = max_in_flight
+        self._troubled = troubled
         self._deliverer = deliverer
         self._acknowledger = acknowledger
         acknowledger.stored = self._stored
@@ -78,9 +93,11 @@ class Dispatcher:
         self._beat = beat
         self._clock = clock
         self.poll_interval = poll_interval
-        lanes = {Lane(channel, urgency): limit.slots for channel, limit in limits.items() for urgency in Urgency}
-        self._slots: Slots[Lane] = Slots(lanes)
-        self._backlog: set[Lane] = set()
+        self._slots: Slots[Lane] = Slots(lambda lane: limits[lane.channel].slots)
+        self._buckets: dict[tuple[str, str], TokenBucket] = {}
+        self._full: set[Lane] = set()
+        self._crowded = False
+        self._idle_rounds = 0
         self._wake = asyncio.Event()
         self._gather: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
@@ -167,28 +184,66 @@ class Dispatcher:
         """Claim what fits, start delivering it, and return how long nothing more can be due."""
         if self._acknowledger.congested:
             return GATHER_SECONDS * 10
-        lanes = self._slots.lanes()
-        rooms = [
-            Room(lane, self._slots.free(lane), self._limits[lane.channel].lease, self._limits[lane.channel].trust)
-            for lane in lanes
-            if self._slots.free(lane) > 0
-        ]
+        rooms = self._rooms()
         if not rooms:
+            self._crowded = True
             return self.poll_interval
         settled = self._clock.monotonic() >= self._leave_expired_until
-        claimed: Counter[Lane] = Counter()
-        for claim in await self._store.claim(rooms, take_expired=settled):
-            lane = Lane(claim.channel, claim.urgency)
-            claimed[lane] += 1
-            self._start(deliveries, lane, claim)
-        self._backlog = {room.lane for room in rooms if claimed[room.lane] == room.slots}
-        self._backlog.update(lane for lane in lanes if self._slots.free(lane) == 0)
-        if any(self._slots.free(lane) > 0 for lane in self._backlog):
-            return 0.0
+        claims = await self._store.claim(rooms, take_expired=settled, known=self._known())
+        for claim in claims:
+            self._start(deliveries, Lane(claim.channel, claim.urgency, claim.lane_key), claim)
+        self._full = {lane for lane, free in self._known().items() if free <= 0}
+        rooms = self._rooms()
+        self._crowded = len(rooms) < len(Urgency) * len(self._limits)
         if not settled:
             return min(self.poll_interval, SETTLE_LOOK_SECONDS)
-        due = await self._store.next_due([lane for lane in lanes if lane not in self._backlog])
-        return self.poll_interval if due is None else min(max(due, 0.0), self.poll_interval)
+        due = await self._store.next_due(rooms, self._full)
+        return min(self._look_again(due, claimed=bool(claims)), self.poll_interval, self._next_token())
+
+    def _look_again(self, due: float | None, *, claimed: bool) -> float:
+        """Return how long to wait for what is due.
+
+        What is due and was not claimed is in somebody else's hands, or waits for an older event of its group: looking
+        again at once would only burn the CPU, so the looks become rarer until something is claimed.
+        """
+        if due is None:
+            return self.poll_interval
+        if due > 0 or claimed:
+            self._idle_rounds = 0
+            return max(due, 0.0)
+        self._idle_rounds = min(self._idle_rounds + 1, 10)
+        return GATHER_SECONDS * 2.0**self._idle_rounds
+
+    def _rooms(self) -> list[Room]:
+        """Return what each channel's lanes may still claim; nothing for an urgency that has used its whole budget."""
+        busy = self._slots.busy()
+        used = {urgency: sum(count for lane, count in busy.items() if lane.urgency is urgency) for urgency in Urgency}
+        return [
+            Room(channel, urgency, limit.slots, self._max_in_flight - used[urgency], limit.lease, limit.trust)
+            for channel, limit in self._limits.items()
+            for urgency in Urgency
+            if used[urgency] < self._max_in_flight
+        ]
+
+    def _known(self) -> dict[Lane, int]:
+        """Return how many slots those lanes have that lack some, for what is in flight or for their rate."""
+        now = self._clock.monotonic()
+        known = {lane: self._slots.free(lane) for lane in self._slots.busy()}
+        for (channel, destination), bucket in list(self._buckets.items()):
+            if bucket.full(now):
+                del self._buckets[channel, destination]
+                continue
+            for urgency in Urgency:
+                lane = Lane(channel, urgency, destination)
+                known[lane] = min(known.get(lane, self._slots.capacity(lane)), bucket.available(now))
+        return known
+
+    def _next_token(self) -> float:
+        """Return seconds until a destination that is out of tokens may be sent to again."""
+        now = self._clock.monotonic()
+        return min(
+            (wait for each in self._buckets.values() if (wait := each.wait(now)) > 0), default=self.poll_interval
+        )
 
     def _postpone(self, claim: Claim) -> bool:
         """Hand back a claim over which workers have vanished, unless it is the only such one in flight.
@@ -208,6 +263,11 @@ class Dispatcher:
         if self._postpone(claim):
             return
         self._slots.take(lane)
+        rate = self._limits[lane.channel].rate
+        if rate > 0:
+            now = self._clock.monotonic()
+            fresh = TokenBucket(rate, max(1, round(rate * BURST_SECONDS)), now)
+            self._buckets.setdefault((lane.channel, lane.destination), fresh).take(now)
         self._metrics.claims.labels(channel=lane.channel).inc()
         if claim.taken_over:
             self._metrics.lost_claims.inc()
@@ -231,7 +291,7 @@ class Dispatcher:
                 self._suspect = None
             self._slots.give(lane)
             self._metrics.in_flight.labels(channel=lane.channel).dec()
-            if lane in self._backlog:
+            if lane in self._full or self._crowded:
                 self._freed(lane)
 
     def _finish(self, ack: Ack) -> None:
@@ -242,6 +302,8 @@ class Dispatcher:
         self._metrics.attempts.labels(channel=claim.channel, reason=ack.reason.value).inc()
         if ack.delivery_ms is not None:
             self._metrics.delivery_seconds.labels(channel=claim.channel).observe(ack.delivery_ms / 1000)
+        if ack.outcome is Outcome.SENT and claim.size > 1:
+            self._metrics.coalesced.labels(channel=claim.channel).inc(claim.size - 1)
         if ack.outcome is Outcome.SENT and ack.dwell_ms is not None:
             self._metrics.dwell_seconds.labels(severity=claim.alert.severity.value).observe(ack.dwell_ms / 1000)
         tell = _log.warning if ack.outcome is Outcome.FAILED else _log.info
@@ -256,6 +318,7 @@ class Dispatcher:
             reason=ack.reason.value,
             code=ack.code,
             detail=ack.detail,
+            coalesced=claim.size if claim.size > 1 else None,
             delivery_ms=ack.delivery_ms,
             dwell_ms=ack.dwell_ms,
             retry_in=round(ack.delay, 1) if ack.outcome is Outcome.RETRY else None,
@@ -278,6 +341,10 @@ class Dispatcher:
 
     def _stored(self, acks: Sequence[Ack]) -> None:
         """Set the alarm for the first of these rows that comes back: the loop may have gone to sleep for longer."""
+        if self._troubled is not None and any(_leaves_trouble(ack) for ack in acks):
+            self._troubled()
+        if any(ack.claim.probing for ack in acks):
+            self._wake.set()
         delays = [ack.delay for ack in acks if ack.outcome in {Outcome.RETRY, Outcome.RELEASED}]
         if not delays:
             return
@@ -310,3 +377,8 @@ class Dispatcher:
             await self._sleep(min(left, 0.5))
             self._wake.clear()
             self._beat.tick()
+
+
+def _leaves_trouble(ack: Ack) -> bool:
+    failed_page = ack.outcome is Outcome.FAILED and ack.claim.urgency is Urgency.PAGE
+    return failed_page or ack.claim.probing or ack.verdict in {Verdict.TRANSIENT, Verdict.CONDEMNED}

@@ -1,49 +1,78 @@
-"""How much may be in flight: counters per lane, as pure state."""
+"""How much may be in flight, and how fast: counters and token buckets, as pure state."""
 
-from collections.abc import Hashable, Mapping
+from collections import Counter
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 L = TypeVar("L", bound=Hashable)
 
 
 class Slots(Generic[L]):
-    """Slots of each lane. A full lane takes nothing from another.
+    """Slots of each lane; lanes come and go with the work. A full lane takes nothing from another.
 
-    `capacity` is how many deliveries each lane may have in flight.
+    `capacity` tells how many deliveries a lane may have in flight.
     """
 
-    def __init__(self, capacity: Mapping[L, int]) -> None:
-        self._capacity = dict(capacity)
-        self._taken = dict.fromkeys(self._capacity, 0)
-
-    def free(self, lane: L) -> int:
-        """Return how many more deliveries the lane can take."""
-        return self._capacity[lane] - self._taken[lane]
-
-    def taken(self, lane: L) -> int:
-        """Return how many deliveries of the lane are in flight."""
-        return self._taken[lane]
+    def __init__(self, capacity: Callable[[L], int]) -> None:
+        self._capacity = capacity
+        self._taken: Counter[L] = Counter()
 
     def capacity(self, lane: L) -> int:
         """Return how many deliveries the lane may have in flight."""
-        return self._capacity[lane]
+        return self._capacity(lane)
+
+    def free(self, lane: L) -> int:
+        """Return how many more deliveries the lane can take."""
+        return self._capacity(lane) - self._taken[lane]
+
+    def busy(self) -> dict[L, int]:
+        """Return how many deliveries are in flight in each lane that has any."""
+        return dict(self._taken)
 
     def take(self, lane: L) -> None:
         """Use a slot. More than `free` were claimed if none is left, which is a fault of the program."""
-        if self._taken[lane] >= self._capacity[lane]:
+        if self.free(lane) <= 0:
             raise ValueError(f"lane {lane} is full")
         self._taken[lane] += 1
 
     def give(self, lane: L) -> None:
         """Return a slot."""
-        if self._taken[lane] == 0:
+        if lane not in self._taken:
             raise ValueError(f"lane {lane} is empty")
         self._taken[lane] -= 1
-
-    def lanes(self) -> list[L]:
-        """Return every lane, in the order they were given."""
-        return list(self._capacity)
+        if not self._taken[lane]:
+            del self._taken[lane]
 
     def in_flight(self) -> int:
         """Return how many deliveries are in flight in all lanes."""
-        return sum(self._taken.values())
+        return self._taken.total()
+
+
+class TokenBucket:
+    """`rate` tokens a second, at most `burst` kept. `now` is any monotonic time in seconds, given by the caller."""
+
+    def __init__(self, rate: float, burst: int, now: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._tokens = float(burst)
+        self._at = now
+
+    def available(self, now: float) -> int:
+        """Return how many tokens there are; negative if more were taken than there were."""
+        self._tokens = min(float(self._burst), self._tokens + max(now - self._at, 0.0) * self._rate)
+        self._at = now
+        return int(self._tokens // 1)
+
+    def take(self, now: float) -> None:
+        """Use a token, on credit if there is none."""
+        self.available(now)
+        self._tokens -= 1
+
+    def wait(self, now: float) -> float:
+        """Return seconds until there is a whole token."""
+        return 0.0 if self.available(now) >= 1 else (1 - self._tokens) / self._rate
+
+    def full(self, now: float) -> bool:
+        """Return whether nothing would be lost by forgetting this bucket."""
+        self.available(now)
+        return self._tokens >= self._burst

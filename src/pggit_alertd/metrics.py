@@ -26,7 +26,8 @@ REASONS = tuple(reason.value for reason in Reason)
 STATUSES = ("pending", "held", "failed")
 JOBS = ("baselines", "retention", "partitions")
 JOB_OUTCOMES = ("succeeded", "failed", "released", "busy", "superseded", "missed")
-LOOPS = ("acknowledger", "beat", "dispatcher", "router", "scheduler")
+LOOPS = ("acknowledger", "beat", "dispatcher", "router", "scheduler", "upkeep")
+DESTINATION_STATES = ("open", "paused")
 
 # On an idle machine a page leaves within 5 ms of the commit, so the small buckets are where a slowdown shows first.
 DELIVERY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -64,6 +65,13 @@ class Metrics:
         self.oldest_due_seconds = self._gauge(
             "oldest_due_seconds", "How long the oldest due notification has been waiting", "channel"
         )
+        self.destinations = self._gauge(
+            "destinations_stopped",
+            "Destinations that get nothing: circuit breaker open, or paused as they asked",
+            "channel",
+            "state",
+        )
+        self.coalesced = self._counter("coalesced", "Notifications that travelled in another's message", "channel")
         self.dead_letters = self._gauge("dead_letters", "Notifications that were given up and not replayed")
         self.outbox_depth = self._gauge("outbox_depth", "Alerts waiting to be routed")
         self.in_flight = self._gauge("in_flight", "Deliveries under way in this process", "channel")
@@ -99,14 +107,7 @@ class Metrics:
     def _start(self) -> None:
         """Make every label set, at zero."""
         for channel in CHANNELS:
-            for outcome in OUTCOMES:
-                self.deliveries.labels(channel=channel, outcome=outcome)
-            for reason in REASONS:
-                self.attempts.labels(channel=channel, reason=reason)
-            for status in STATUSES:
-                self.queue_depth.labels(channel=channel, status=status)
-            for each in (self.delivery_seconds, self.claims, self.oldest_due_seconds, self.in_flight):
-                each.labels(channel=channel)
+            self._start_channel(channel)
         for severity in Severity:
             self.dwell_seconds.labels(severity=severity.value)
         for job in JOBS:
@@ -117,3 +118,15 @@ class Metrics:
         for loop in LOOPS:
             self.loop_errors.labels(loop=loop)
         self.build_info.labels(version=__version__).set(1)
+
+    def _start_channel(self, channel: str) -> None:
+        for outcome in OUTCOMES:
+            self.deliveries.labels(channel=channel, outcome=outcome)
+        for reason in REASONS:
+            self.attempts.labels(channel=channel, reason=reason)
+        for status in STATUSES:
+            self.queue_depth.labels(channel=channel, status=status)
+        for state in DESTINATION_STATES:
+            self.destinations.labels(channel=channel, state=state)
+        for each in (self.delivery_seconds, self.claims, self.coalesced, self.oldest_due_seconds, self.in_flight):
+            each.labels(channel=channel)

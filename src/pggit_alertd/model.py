@@ -186,7 +186,8 @@ class Transient:
     """Trying again can help.
 
     `retry_after` (seconds) is what the receiver told us: it then pauses the whole destination and costs no attempt.
-    `ambiguous` marks a failure after the request was written, so the message may have arrived.
+    `ambiguous` marks a failure after the request was written, so the message may have arrived. `scope` says what is in
+    trouble: only failures of the DESTINATION count for its circuit breaker.
     `settled` are digests of mail recipients that took or for ever refused the message in this attempt.
     """
 
@@ -196,6 +197,7 @@ class Transient:
     retry_after: float | None = None
     ambiguous: bool = False
     settled: frozenset[str] = frozenset()
+    scope: Scope = Scope.DESTINATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,19 @@ Receipt = Delivered | Transient | Permanent
 
 
 @dataclass(frozen=True, slots=True)
+class Bundle:
+    """What a message says that speaks for several queue rows.
+
+    `alert` is the worst one, or what happened last if that is no new alert; `digest` is None for fewer than two alerts.
+    """
+
+    alert: Alert
+    event: Event
+    digest: Digest | None = None
+    folded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """One queue row held under a lease.
 
@@ -220,6 +235,9 @@ class Claim:
     `claimed_at` is database time; `trusted_until` is this process's monotonic clock: after it the lease must be thought
     lost. `give_up_in` and `paused_for` are seconds from the claim: what is left of the retry horizon, and of the
     destination's pause (not positive: none). `installation` names the database, whose alert numbers are not unique.
+    `lane_key` is the destination as the queue knows it, and the lane's name. `size` counts the queue rows that the
+    message speaks for, this one included; `bundle` is what it says then. `probing` says that the destination's breaker
+    is open and this claim is to find out whether it is back.
     """
 
     queue_id: int
@@ -246,6 +264,10 @@ class Claim:
     claimed_monotonic: float
     trusted_until: float
     installation: str = ""
+    lane_key: str = ""
+    probing: bool = False
+    size: int = 1
+    bundle: Bundle | None = None
 
     def notification(self, source: str = "") -> Notification:
         """Return what the channel is asked to say; `source` names the installation to people."""
@@ -253,12 +275,24 @@ class Claim:
         return Notification(
             key=f"q{self.queue_id}",
             dedup_key=f"pggit-{self.installation}-alert-{identity}",
-            alert=self.alert,
-            event=self.event,
+            alert=self.bundle.alert if self.bundle else self.alert,
+            event=self.bundle.event if self.bundle else self.event,
             source=source,
             group=f"{self.installation}/{self.alert.operation_type}/{self.alert.alert_type}",
             settled=self.settled,
+            digest=self.bundle.digest if self.bundle else None,
+            folded=bool(self.bundle and self.bundle.folded),
         )
+
+
+class Verdict(StrEnum):
+    """What an attempt says about its destination's health, for the circuit breaker."""
+
+    NOTHING = ""
+    UNASKED = "unasked"
+    OK = "ok"
+    TRANSIENT = "transient"
+    CONDEMNED = "condemned"
 
 
 class Outcome(StrEnum):
@@ -291,4 +325,5 @@ class Ack:
     settled: frozenset[str] = frozenset()
     delivery_ms: int | None = None
     dwell_ms: int | None = None
+    verdict: Verdict = Verdict.NOTHING
     finished_at: datetime = field(default_factory=lambda: datetime.now(UTC))

@@ -5,37 +5,72 @@ Every method is one statement of sql/queries in autocommit. What an ack may chan
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg.rows import TupleRow
 
 from pggit_alertd.clock import Clock
 from pggit_alertd.database.pool import Database
-from pggit_alertd.model import Ack, Alert, Claim, Event, Outcome, Urgency
+from pggit_alertd.model import Ack, Alert, Bundle, Claim, Digest, Event, Outcome, Urgency
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Slots of one kind of work. A full lane never holds up another."""
+    """One destination's work of one urgency. A full lane never holds up another."""
 
     channel: str
     urgency: Urgency
+    destination: str
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What a lane can take now.
+    """What a channel's lanes of one urgency can take now.
 
+    `slots` for each destination, `budget` for all lanes of this urgency, whatever their channel.
     `lease` (seconds) is what the database grants; `trust` (seconds, shorter) is how long after the start of the claim
     a delivery may still begin, by this process's own clock.
     """
 
-    lane: Lane
+    channel: str
+    urgency: Urgency
     slots: int
+    budget: int
     lease: float
     trust: float
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerRule:
+    """When a destination's circuit breaker opens, and for how long (seconds).
+
+    It opens after `threshold` failures in a row for `base`, twice as long after each probe that fails, at most `cap`;
+    or for `condemned` at once, after a refusal that only people can mend.
+    """
+
+    threshold: int = 3
+    base: float = 2.0
+    cap: float = 60.0
+    condemned: float = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenDestination:
+    """A destination that gets nothing now. Times are seconds from now; `recipient` is masked.
+
+    `open_for` counts from when its breaker opened, None if it is only paused; `until` is when it is tried again.
+    """
+
+    destination_key: str
+    channel: str
+    recipient: str
+    open_for: float | None
+    until: float
+    reason: str
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +95,23 @@ class Depth:
 class Store:
     """The queue as this worker sees it.
 
-    `worker` is this process's name in every claim; two processes must never share one.
+    `worker` is this process's name in every claim; two processes must never share one. With `coalesce` off, each
+    notification is a message of its own, but for settings that have a min_interval.
     """
 
-    def __init__(self, database: Database, worker: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        worker: str,
+        clock: Clock,
+        *,
+        breaker: BreakerRule | None = None,
+        coalesce: bool = True,
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._breaker = breaker or BreakerRule()
+        self._coalesce = coalesce
         self._installation = ""
         self.worker = worker
 
@@ -80,32 +126,47 @@ class Store:
         """Give the router alerts that could not be queued when they were raised; return how many."""
         return int((await self._database.fetch("requeue"))[0][0])
 
-    async def claim(self, rooms: Sequence[Room], *, take_expired: bool) -> list[Claim]:
-        """Claim due rows for the free slots of each lane.
+    async def claim(
+        self, rooms: Sequence[Room], *, take_expired: bool, known: Mapping[Lane, int] | None = None
+    ) -> list[Claim]:
+        """Claim due rows for the free slots of each destination; `known` are lanes with fewer than all slots free.
 
         With `take_expired` false, rows whose worker has vanished are left for later: after an outage their workers may
         still be about to acknowledge them.
         """
         if not self._installation:
             self._installation = str((await self._database.fetch("installation"))[0][0])
+        known = known or {}
         started = self._clock.monotonic()
         rows = await self._database.fetch(
             "claim",
             {
-                "channels": [room.lane.channel for room in rooms],
-                "urgencies": [int(room.lane.urgency) for room in rooms],
-                "free": [room.slots for room in rooms],
+                "channels": [room.channel for room in rooms],
+                "urgencies": [int(room.urgency) for room in rooms],
+                "slots": [room.slots for room in rooms],
+                "budgets": [room.budget for room in rooms],
                 "leases": [room.lease for room in rooms],
+                "known_channels": [lane.channel for lane in known],
+                "known_urgencies": [int(lane.urgency) for lane in known],
+                "known_keys": [lane.destination for lane in known],
+                "known_rooms": [max(free, 0) for free in known.values()],
                 "worker": self.worker,
                 "take_expired": take_expired,
+                "coalesce": self._coalesce,
             },
         )
-        trusted_until = {(room.lane.channel, int(room.lane.urgency)): started + room.trust for room in rooms}
+        trusted_until = {(room.channel, int(room.urgency)): started + room.trust for room in rooms}
         return [_claim(row, started, trusted_until, self._installation) for row in rows]
 
     async def acknowledge(self, acks: Sequence[Ack]) -> int:
         """Apply results; return how many found their row claimed by somebody else (logged as superseded)."""
-        rows = await self._database.fetch("ack", {"worker": self.worker, **_columns(acks)})
+        rule = {
+            "breaker_threshold": self._breaker.threshold,
+            "breaker_base": self._breaker.base,
+            "breaker_cap": self._breaker.cap,
+            "breaker_condemned": self._breaker.condemned,
+        }
+        rows = await self._database.fetch("ack", {"worker": self.worker, **rule, **_columns(acks)})
         held = {ack.claim.setting_id for ack in acks if ack.outcome is Outcome.HELD}
         if held:
             await self._database.fetch("hold", {"setting_ids": list(held)})
@@ -124,13 +185,39 @@ class Store:
                 },
             )
 
-    async def next_due(self, lanes: Sequence[Lane]) -> float | None:
-        """Return seconds until something is due in these lanes (not positive: now), None if nothing waits."""
+    async def next_due(self, rooms: Sequence[Room], full: Collection[Lane] = ()) -> float | None:
+        """Return seconds until a lane that is not full has something due (not positive: now), None if nothing waits."""
         rows = await self._database.fetch(
             "next_due",
-            {"channels": [lane.channel for lane in lanes], "urgencies": [int(lane.urgency) for lane in lanes]},
+            {
+                "channels": [room.channel for room in rooms],
+                "urgencies": [int(room.urgency) for room in rooms],
+                "full_channels": [lane.channel for lane in full],
+                "full_urgencies": [int(lane.urgency) for lane in full],
+                "full_keys": [lane.destination for lane in full],
+            },
         )
         return float(rows[0][0]) if rows else None
+
+    async def tend_destinations(self) -> tuple[int, int]:
+        """Give up what has waited too long behind open breakers, queue fallbacks; return how many of each."""
+        given_up, rescued = (await self._database.fetch("tend_destinations"))[0]
+        return int(given_up), int(rescued)
+
+    async def probe_destinations(self) -> None:
+        """Let every open breaker be probed now."""
+        await self._database.execute("probe_destinations")
+
+    async def broken_destinations(self) -> list[BrokenDestination]:
+        """Return the destinations that get nothing now."""
+        return [
+            BrokenDestination(
+                key, channel, recipient, open_for, max(until or 0.0, paused or 0.0), reason or "", error or ""
+            )
+            for key, channel, recipient, open_for, until, paused, reason, error in await self._database.fetch(
+                "broken_destinations"
+            )
+        ]
 
     async def beat(self, hostname: str, version: str) -> None:
         """Leave a sign of life."""
@@ -155,6 +242,7 @@ def _claim(row: TupleRow, started: float, trusted_until: Mapping[tuple[str, int]
         taken_over,
         channel,
         urgency,
+        lane_key,
         event,
         snapshot,
         message,
@@ -171,6 +259,9 @@ def _claim(row: TupleRow, started: float, trusted_until: Mapping[tuple[str, int]
         claimed_at,
         give_up_in,
         paused_for,
+        probing,
+        size,
+        digest,
     ) = row
     return Claim(
         queue_id=queue_id,
@@ -197,7 +288,32 @@ def _claim(row: TupleRow, started: float, trusted_until: Mapping[tuple[str, int]
         claimed_monotonic=started,
         trusted_until=trusted_until[channel, urgency],
         installation=installation,
+        lane_key=lane_key,
+        probing=probing,
+        size=size,
+        bundle=_bundle(digest),
     )
+
+
+def _bundle(text: str | None) -> Bundle | None:
+    """Return what a claim's digest says; None if it is for one row, or can't be read."""
+    found = _snapshot(text) if text else {}
+    if not found:
+        return None
+    worst = tuple(_bundled(each) for each in found["worst"] or ())
+    event, latest = Event(found["event"]), _bundled(found["latest"])
+    digest = None
+    if found["alerts"] > 1:
+        first_at, last_at = (datetime.fromisoformat(found[key]) for key in ("first_at", "last_at"))
+        digest = Digest(found["alerts"], first_at, last_at, worst)
+    if event is Event.TRIGGERED:
+        return Bundle(worst[0], event, digest)
+    return Bundle(latest, event, digest, folded=bool(worst))
+
+
+def _bundled(found: Mapping[str, Any]) -> Alert:
+    snapshot = {"alert_id": found["alert_id"], **found["alert"]}
+    return Alert.from_snapshot(snapshot, found["message"], datetime.fromisoformat(found["occurred_at"]).astimezone(UTC))
 
 
 def _snapshot(text: str) -> dict[str, Any]:
@@ -242,4 +358,6 @@ def _columns(acks: Sequence[Ack]) -> dict[str, list[Any]]:
         "channels": [a.claim.channel for a in acks],
         "destination_keys": [a.claim.destination_key for a in acks],
         "recipients": [a.claim.recipient for a in acks],
+        "verdicts": [a.verdict.value for a in acks],
+        "sizes": [a.claim.size for a in acks],
     }

@@ -3,7 +3,7 @@
 from pggit_alertd.clock import SystemClock
 from pggit_alertd.database.pool import Database
 from pggit_alertd.model import Ack, Outcome, Urgency
-from pggit_alertd.store import Lane, Room, Store
+from pggit_alertd.store import Room, Store
 from support.alerts import Alerts
 
 
@@ -17,7 +17,7 @@ async def test_a_result_from_before_a_crash_is_superseded(database: str) -> None
         await alerts.setting("slack")
         await alerts.alert()
         await alerts.route()
-        room = [Room(Lane("slack", Urgency.ROUTINE), 1, lease=60.0, trust=30.0)]
+        room = [Room("slack", Urgency.ROUTINE, 1, 1, lease=60.0, trust=30.0)]
         (before,) = await store.claim(room, take_expired=True)
         await alerts.rows(
             "UPDATE pggit.alert_notification_queue "

@@ -1,13 +1,12 @@
 """From the outbox to the queue: what is matched, written once, shared among routers, and never lost."""
 
 import asyncio
-import json
 from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
 
-from support.alerts import SLACK, Alerts
+from support.alerts import Alerts
 
 pytestmark = pytest.mark.servers
 
@@ -314,23 +313,6 @@ async def test_holding_leaves_claimed_and_finished_rows_alone(alerts: Alerts, da
         await alerts.rows("UPDATE pggit.alert_notification_settings SET enabled = FALSE")
     assert await alerts.queue("queue_id", "next_attempt_at = 'infinity'") == [(4,)]
     assert await alerts.value("SELECT pggit.hold_disabled_notifications(%s)", [setting]) == 1
-
-
-async def test_a_paused_destination_delays_what_is_routed_to_it(alerts: Alerts) -> None:
-    """A new row for a paused endpoint is due at the end of the pause, others at once."""
-    await alerts.setting()
-    await alerts.setting("email")
-    await alerts.rows(
-        "INSERT INTO pggit.alert_destination (destination_key, channel, recipient, paused_until)"
-        " SELECT pggit.destination_key('slack', %s::jsonb), 'slack', '#x', now() + interval '1 hour'",
-        json.dumps(SLACK),
-    )
-    await alerts.alert()
-    await alerts.route()
-    assert await alerts.queue("channel, next_attempt_at > now() + interval '59 minutes'") == [
-        ("slack", True),
-        ("email", False),
-    ]
 
 
 async def test_rows_no_worker_could_read_are_refused_by_the_table(alerts: Alerts) -> None:

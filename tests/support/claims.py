@@ -6,8 +6,8 @@ from typing import Any
 
 from pggit_alertd.clock import SystemClock
 from pggit_alertd.database.pool import Database
-from pggit_alertd.model import Ack, Alert, Claim, Event, Outcome, Reason, Severity, Urgency
-from pggit_alertd.store import Lane, Room, Store
+from pggit_alertd.model import Ack, Alert, Claim, Event, Outcome, Reason, Severity, Urgency, Verdict
+from pggit_alertd.store import BreakerRule, Room, Store
 
 LEASE = 60.0
 EPOCH = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -28,30 +28,33 @@ class HandClock:
         return self.seconds
 
 
-def lanes() -> list[Lane]:
-    """Return every lane there is."""
-    return [Lane(channel, urgency) for channel in ("email", "slack", "pagerduty") for urgency in Urgency]
+CHANNELS = ("email", "slack", "pagerduty")
 
 
 def rooms(
-    slots: int = 10, lease: float = LEASE, channels: tuple[str, ...] = ("email", "slack", "pagerduty")
+    slots: int = 10, lease: float = LEASE, channels: tuple[str, ...] = CHANNELS, budget: int = 10_000
 ) -> list[Room]:
-    """Return room for `slots` claims in each lane of the channels."""
-    return [Room(lane, slots, lease, lease / 2) for lane in lanes() if lane.channel in channels]
+    """Return room for `slots` claims in each lane of the channels, and for `budget` of each urgency."""
+    return [Room(channel, urgency, slots, budget, lease, lease / 2) for channel in channels for urgency in Urgency]
 
 
-def store(database: Database, worker: str = "w1") -> Store:
-    """Return a store for one worker."""
-    return Store(database, worker, SystemClock())
+def store(
+    database: Database, worker: str = "w1", *, coalesce: bool = False, breaker: BreakerRule | None = None
+) -> Store:
+    """Return a store for one worker; each notification is a message of its own unless it is asked to coalesce."""
+    return Store(database, worker, SystemClock(), coalesce=coalesce, breaker=breaker)
 
 
 def ack(claim: Claim, outcome: Outcome = Outcome.SENT, **more: Any) -> Ack:
     """Return what a deliverer would say of a claim; by default the receiver took it."""
     defaults: dict[str, Any] = {"finished_at": claim.claimed_at + timedelta(milliseconds=40), "code": 200}
     if outcome in {Outcome.SENT, Outcome.RETRY, Outcome.FAILED}:
-        defaults |= {"delivery_ms": 40, "dwell_ms": 60}
+        verdict = {Outcome.SENT: Verdict.OK, Outcome.RETRY: Verdict.TRANSIENT, Outcome.FAILED: Verdict.CONDEMNED}[
+            outcome
+        ]
+        defaults |= {"delivery_ms": 40, "dwell_ms": 60, "verdict": verdict}
     if outcome in {Outcome.RELEASED, Outcome.HELD}:
-        defaults |= {"charged": False, "reason": Reason.SHUTDOWN, "code": None}
+        defaults |= {"charged": False, "reason": Reason.SHUTDOWN, "code": None, "verdict": Verdict.UNASKED}
     return Ack(claim=claim, outcome=outcome, **(defaults | more))
 
 

@@ -193,7 +193,10 @@ class Stage:
     daemons: list[Daemon] = field(default_factory=list)
 
     def environment(self, settings: Mapping[str, object]) -> dict[str, str]:
-        """Return what the daemon is started with; names are in lower case, None leaves one out."""
+        """Return what the daemon is started with; names are in lower case, None leaves one out.
+
+        Each alert is a message of its own unless a test asks for digests.
+        """
         chosen = {
             "database_url": as_url(self.dsn),
             "http_port": 0,
@@ -204,6 +207,7 @@ class Stage:
             "retry_base": 0.05,
             "retry_cap": 1,
             "shutdown_grace": 10,
+            "coalesce": "false",
             **settings,
         }
         return {f"PGGIT_ALERTD_{name.upper()}": str(value) for name, value in chosen.items() if value is not None}

@@ -13,7 +13,16 @@ from pggit_alertd.model import Outcome, Reason, Severity
 
 UNITS = ("_seconds", "_total", "_bytes", "_info", "_ratio")
 # Things that are counted in themselves need no unit.
-COUNTS = {"queue_depth", "dead_letters", "outbox_depth", "in_flight", "unacknowledged", "listener_up", "database_up"}
+COUNTS = {
+    "destinations_stopped",
+    "queue_depth",
+    "dead_letters",
+    "outbox_depth",
+    "in_flight",
+    "unacknowledged",
+    "listener_up",
+    "database_up",
+}
 ABBREVIATED = re.compile(r"_(?:ms|us|ns|sec|secs|millis|min|minutes|hours|kb|mb|pct|percent)(?:_|$)")
 
 
@@ -26,7 +35,7 @@ def test_names_follow_the_conventions() -> None:
     """Each metric has help, a base unit, `_total` if and only if it is a counter, and no type in its name."""
     text = page()
     families = [family for family in text_string_to_metric_families(text) if family.name.startswith("pggit_alertd_")]
-    assert len(families) == 22
+    assert len(families) == 24
     for family in families:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         assert f"# HELP {name} " in text
@@ -39,7 +48,7 @@ def test_names_follow_the_conventions() -> None:
         assert not ABBREVIATED.search(name)
         for sample in family.samples:
             assert set(sample.labels) <= {
-                "channel", "outcome", "reason", "severity", "status", "loop", "job", "version", "le"
+                "channel", "outcome", "reason", "severity", "status", "state", "loop", "job", "version", "le"
             }  # fmt: skip
 
 

@@ -92,6 +92,16 @@ BEGIN
     GET DIAGNOSTICS deleted = ROW_COUNT;
     RETURN NEXT;
 
+    relation := 'alert_group';
+    DELETE FROM pggit.alert_group AS quiet
+    WHERE quiet.ctid = ANY (ARRAY(
+        SELECT old.ctid FROM pggit.alert_group AS old
+        WHERE old.quiet_until < v_cutoff
+        LIMIT p_batch FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
+
     relation := 'alertd_worker';
     DELETE FROM pggit.alertd_worker AS worker
     WHERE worker.worker = ANY (ARRAY(

@@ -23,6 +23,13 @@ BEGIN
         RAISE WARNING 'notification setting % matches no alert: severity % is none of *, CRITICAL, WARNING, INFO',
             NEW.setting_id, quote_literal(left(NEW.severity, 40));
     END IF;
+    IF NOT NEW.group_by <@ ARRAY['operation_type', 'alert_type', 'severity', 'branch', 'user_name', 'alert_id', 'all'] THEN
+        RAISE WARNING 'notification setting % groups by something unknown: group_by takes operation_type, alert_type, '
+            'severity, branch, user_name, alert_id and all', NEW.setting_id;
+    END IF;
+    IF NEW.fallback_setting_id = NEW.setting_id THEN
+        RAISE WARNING 'notification setting % is its own fallback, which is none', NEW.setting_id;
+    END IF;
     RETURN NEW;
 END
 $$;

@@ -1,5 +1,6 @@
 -- When a setting is switched off or on, what waits for it is parked or freed in the same transaction. What was parked
--- for a setting that is now deleted is freed too: it then fails, saying so, instead of waiting for ever.
+-- for a setting that is now deleted is freed too: it then fails, saying so, instead of waiting for ever. When a setting
+-- names another endpoint, what waits for it waits there from then on, and no longer behind the old one's breaker.
 CREATE OR REPLACE FUNCTION pggit.follow_notification_setting()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
@@ -15,6 +16,24 @@ BEGIN
         END IF;
         RETURN NULL;
     END IF;
+    IF NEW.destination_key IS DISTINCT FROM OLD.destination_key AND NEW.destination_key IS NOT NULL THEN
+        UPDATE pggit.alert_notification_queue AS q
+        SET
+            channel = lower(btrim(NEW.notification_channel)),
+            destination_key = NEW.destination_key,
+            recipient = NEW.recipient,
+            next_attempt_at = CASE WHEN q.attempt > 0 AND q.next_attempt_at < 'infinity' THEN now() ELSE q.next_attempt_at END
+        WHERE q.queue_id = ANY (ARRAY(
+            SELECT w.queue_id
+            FROM pggit.alert_notification_queue AS w
+            WHERE w.status = 'pending' AND w.setting_id = NEW.setting_id AND w.claimed_by IS NULL
+            ORDER BY w.queue_id
+            FOR UPDATE OF w SKIP LOCKED
+        ));
+        IF FOUND THEN
+            PERFORM pg_notify('pggit_alert', '');
+        END IF;
+    END IF;
     IF pggit.hold_disabled_notifications(ARRAY[NEW.setting_id]) > 0 AND NEW.enabled THEN
         PERFORM pg_notify('pggit_alert', '');
     END IF;
@@ -23,11 +42,13 @@ END
 $$;
 
 COMMENT ON FUNCTION pggit.follow_notification_setting() IS
-'Trigger: parks or frees waiting notifications when a setting is switched off, switched on or deleted.';
+'Trigger: parks, frees or redirects waiting notifications when a setting is switched off or on, deleted, or moved.';
 
 CREATE OR REPLACE TRIGGER follow_notification_setting
-AFTER UPDATE OF enabled ON pggit.alert_notification_settings
-FOR EACH ROW WHEN (old.enabled IS DISTINCT FROM new.enabled)
+AFTER UPDATE ON pggit.alert_notification_settings
+FOR EACH ROW WHEN (
+    old.enabled IS DISTINCT FROM new.enabled OR old.destination_key IS DISTINCT FROM new.destination_key
+)
 EXECUTE FUNCTION pggit.follow_notification_setting();
 
 CREATE OR REPLACE TRIGGER follow_deleted_notification_setting

@@ -57,6 +57,8 @@ BEGIN
             lower(btrim(left(s.notification_channel, 60))) AS channel,
             s.recipient,
             s.destination_key,
+            s.min_interval,
+            s.group_by,
             pggit.slack_channel_name(s.config) AS slack_channel,
             pggit.notification_setting_problem(s.notification_channel, s.config) AS problem
         FROM pggit.alert_notification_settings AS s
@@ -94,6 +96,13 @@ BEGIN
             s.channel,
             s.recipient,
             s.destination_key,
+            s.min_interval,
+            CASE
+                WHEN s.group_by = '{}' THEN left(h.operation_type, 200) || '/' || h.alert_type
+                ELSE pggit.notification_group_key(
+                    s.group_by, h.alert_id, h.operation_type, h.alert_type, h.severity, b.branch_name, h.user_name
+                )
+            END AS group_key,
             s.slack_channel,
             s.problem,
             b.branch_name,
@@ -129,8 +138,8 @@ BEGIN
             t.setting_id,
             CASE WHEN t.severity = 'CRITICAL' THEN 0 ELSE 1 END,
             t.event,
-            left(t.operation_type, 200) || '/' || t.alert_type,
-            t.destination_key,
+            coalesce(t.group_key, ''),
+            coalesce(t.destination_key, ''),
             jsonb_strip_nulls(jsonb_build_object(
                 'alert_id', t.alert_id,
                 'operation_type', left(t.operation_type, 500),
@@ -146,13 +155,14 @@ BEGIN
                 'escalated', nullif(t.escalated, FALSE)
             )),
             t.occurred_at,
-            greatest(now(), d.paused_until),
+            CASE WHEN t.event = 'triggered' THEN greatest(now(), g.quiet_until) ELSE now() END,
             now() + CASE
                 WHEN t.severity = 'CRITICAL' THEN coalesce(p_horizon_critical, '24 hours') ELSE coalesce(p_horizon, '4 hours')
             END,
             CASE WHEN t.problem IS NOT NULL THEN now() END
         FROM matched AS t
-        LEFT JOIN pggit.alert_destination AS d ON t.destination_key = d.destination_key
+        LEFT JOIN pggit.alert_group AS g
+            ON t.setting_id = g.setting_id AND t.group_key = g.group_key AND t.min_interval > interval '0'
         WHERE t.setting_id IS NOT NULL
         ORDER BY t.occurred_at, t.alert_id, t.setting_id
         ON CONFLICT ON CONSTRAINT alert_notification_queue_once DO NOTHING

@@ -38,7 +38,7 @@ BEGIN
         status = 'pending',
         channel = lower(btrim(v_setting.notification_channel)),
         recipient = v_setting.recipient,
-        destination_key = v_setting.destination_key,
+        destination_key = coalesce(v_setting.destination_key, ''),
         attempt = 0,
         lost_count = 0,
         processed_at = NULL,

@@ -283,7 +283,7 @@ class EmailChannel:
             address, (code, text) = next(iter(progress.deferred.items()))
             detail = f"{where} said {code} to {mask_address(address)}: {scrub(text, secrets)}"
             verdict = judge(Step.RCPT, code, text)
-            return Transient(verdict.reason, detail, code, settled=progress.settled(taken=taken))
+            return Transient(verdict.reason, detail, code, settled=progress.settled(taken=taken), scope=Scope.RECIPIENT)
         refused = progress.all_refused()
         said = "; ".join(
             f"{mask_address(address)}: {code} {scrub(text, secrets, 120)}"

@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     )
 
     concurrency: Annotated[int, values.whole(1, 1000)] = _setting(
-        "Delivery", "Deliveries in flight for each channel; pages and routine notifications are counted apart.", 20
+        "Delivery", "Deliveries in flight for each destination; pages and routine notifications are counted apart.", 20
     )
     email_concurrency: Annotated[int, values.whole(1, 1000)] = _setting(
         "Delivery",
@@ -138,6 +138,31 @@ class Settings(BaseSettings):
         "The same for PagerDuty alone.",
         default_factory=lambda data: data.get("concurrency"),
         shown="`PGGIT_ALERTD_CONCURRENCY`",
+    )
+    max_in_flight: Annotated[int, values.whole(1, 10_000)] = _setting(
+        "Delivery",
+        "Deliveries in flight over all destinations, pages and routine notifications counted apart: bounds memory and "
+        "connections however many destinations hang.",
+        1000,
+    )
+    coalesce: Annotated[bool, values.SWITCH] = _setting(
+        "Delivery",
+        "Let notifications of one setting and group that are due at the same time travel in one message. Off, only "
+        "settings with a `min_interval` do.",
+        default=True,
+    )
+    email_rate: Annotated[float, values.amount(0, 10_000)] = _setting(
+        "Delivery",
+        "The most mails a second that each replica sends, in bursts of five seconds' worth; 0 is no limit.",
+        0.0,
+    )
+    slack_rate: Annotated[float, values.amount(0, 10_000)] = _setting(
+        "Delivery",
+        "The same for each Slack webhook. Slack allows about one a second; with no limit, its Retry-After is obeyed.",
+        0.0,
+    )
+    pagerduty_rate: Annotated[float, values.amount(0, 10_000)] = _setting(
+        "Delivery", "The same for each PagerDuty key. PagerDuty allows about two a second.", 0.0
     )
     http_deadline: Annotated[float, values.duration(0.1, 300)] = _setting(
         "Delivery",
@@ -174,6 +199,20 @@ class Settings(BaseSettings):
     )
     retry_cap: Annotated[float, values.duration(0.01, 86400)] = _setting(
         "Retry", "The longest wait between two attempts.", 900.0
+    )
+    breaker_threshold: Annotated[int, values.whole(1, 1000)] = _setting(
+        "Retry",
+        "After how many failures in a row a destination gets nothing but a probe now and then, on every replica.",
+        3,
+    )
+    breaker_cap: Annotated[float, values.duration(0.01, 86400)] = _setting(
+        "Retry", "The longest wait between two such probes; the first is `PGGIT_ALERTD_RETRY_BASE`.", 60.0
+    )
+    breaker_condemned: Annotated[float, values.duration(0.01, 86400)] = _setting(
+        "Retry",
+        "The wait after a refusal that only people can mend: a revoked webhook or key, a failed login. A mended "
+        "setting, or a restart, is tried at once.",
+        900.0,
     )
     horizon_critical: Annotated[float, values.duration(1, 30 * 86400)] = _setting(
         "Retry", "How long a CRITICAL notification is retried before it is given up as failed.", 86400.0

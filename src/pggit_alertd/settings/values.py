@@ -53,6 +53,21 @@ def whole(low: int, high: int) -> Kind:
     return Kind(f"whole number, {low} to {high}", parse)
 
 
+def amount(low: float, high: float) -> Kind:
+    """Return the kind for a number, whole or not."""
+
+    def parse(value: Any) -> float:
+        try:
+            number = float(str(value).strip())
+        except ValueError:
+            raise ValueError(f"is not a number; write {low:g} to {high:g}") from None
+        if not math.isfinite(number) or not low <= number <= high:
+            raise ValueError(f"is too {'small' if number < low else 'large'}; write {low:g} to {high:g}")
+        return number
+
+    return Kind(f"number, {low:g} to {high:g}", parse)
+
+
 def duration(low: float, high: float) -> Kind:
     """Return the kind for seconds as a float; text may carry a unit. Bounds are included."""
 

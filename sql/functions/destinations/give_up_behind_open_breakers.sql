@@ -1,0 +1,60 @@
+-- Fail what has waited past its retry horizon for a destination whose breaker is open: nobody claims such rows, so
+-- nobody else would. The oldest of each lane are looked at; they are the first whose time is over.
+CREATE OR REPLACE FUNCTION pggit.give_up_behind_open_breakers(p_limit integer DEFAULT 1000)
+RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pggit, pg_temp
+AS $$
+DECLARE
+    v_given_up integer;
+BEGIN
+    WITH late AS MATERIALIZED (
+        SELECT q.queue_id, d.last_error
+        FROM pggit.alert_destination AS d
+        CROSS JOIN unnest(ARRAY[0, 1]::smallint[]) AS lane (urgency)
+        CROSS JOIN LATERAL (
+            SELECT n.queue_id, n.give_up_at
+            FROM pggit.alert_notification_queue AS n
+            WHERE n.status = 'pending'
+                AND n.channel = d.channel
+                AND n.urgency = lane.urgency
+                AND n.destination_key = d.destination_key
+                AND n.claimed_by IS NULL
+            ORDER BY n.next_attempt_at
+            LIMIT p_limit
+            FOR UPDATE OF n SKIP LOCKED
+        ) AS q
+        WHERE d.opened_at IS NOT NULL AND q.give_up_at <= now()
+    ),
+
+    failed AS (
+        UPDATE pggit.alert_notification_queue AS q
+        SET
+            status = 'failed',
+            processed_at = now(),
+            error_message = 'the retry horizon passed while the destination was broken'
+                || coalesce(': ' || (SELECT late.last_error FROM late WHERE late.queue_id = q.queue_id), '')
+        WHERE q.queue_id = ANY (ARRAY(SELECT late.queue_id FROM late))
+        RETURNING q.*
+    ),
+
+    logged AS (
+        INSERT INTO pggit.alert_notification_log (
+            alert_id, queue_id, setting_id, claim_no, event, channel, recipient, attempt, status, reason, error_message,
+            destination_key
+        )
+        SELECT
+            f.alert_id, f.queue_id, f.setting_id, f.claim_no, f.event, f.channel, f.recipient, f.attempt, 'failed',
+            'expired', f.error_message, f.destination_key
+        FROM failed AS f
+    )
+
+    SELECT count(*) INTO v_given_up FROM failed;
+    RETURN v_given_up;
+END
+$$;
+
+COMMENT ON FUNCTION pggit.give_up_behind_open_breakers(integer) IS
+'Fails notifications whose retry horizon passed while their destination''s breaker is open; returns how many.';
+
+REVOKE EXECUTE ON FUNCTION pggit.give_up_behind_open_breakers(integer) FROM PUBLIC;
