@@ -13,15 +13,15 @@ from support.scoreboard import LONG, Scores, Stopwatch, by_length
 from support.tally import tally
 
 ROUNDS = by_length(3, 30)
-LEASE = {"http_deadline": 1, "smtp_deadline": 1, "lease": 3}
+LEASE = {"http_deadline": 2, "smtp_deadline": 2, "lease": 5}
 END_SESSIONS = """
 SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = %s AND pid <> pg_backend_pid()
 """
 
 
-async def under_load(set_up: Stage, fault: Callable[[], object], rounds: int = ROUNDS) -> tuple[int, int, float]:
-    """Break something in each round while a storm is half delivered; return notifications, duplicates allowed, seconds.
+async def under_load(set_up: Stage, fault: Callable[[], object], rounds: int = ROUNDS) -> tuple[int, float]:
+    """Break something in each round while a storm is half delivered; return notifications and seconds.
 
     Seconds are the longest from the fault to the next request at the sink. A claim whose answer was lost waits for its
     lease and was never sent; a result whose commit is in doubt is written again. So nothing may arrive twice.
@@ -37,7 +37,7 @@ async def under_load(set_up: Stage, fault: Callable[[], object], rounds: int = R
         slowest = max(slowest, broken.seconds)
         sent += 200
         await set_up.settled(sent, within=60)
-    return sent, 0, slowest
+    return sent, slowest
 
 
 @pytest.mark.timeout(60 + 20 * ROUNDS)
@@ -68,6 +68,7 @@ async def test_sessions_of_the_pool_are_ended(set_up: Stage, scores: Scores) -> 
         sent=sent,
         lost=found.lost,
         duplicated=found.twice,
+        allowed=found.doubtful,
         recovery=slowest,
     )
 
@@ -93,6 +94,7 @@ async def test_the_listener_is_ended(set_up: Stage, scores: Scores) -> None:
         sent=sent,
         lost=found.lost,
         duplicated=found.twice,
+        allowed=found.doubtful,
         recovery=slowest,
     )
 
@@ -131,6 +133,7 @@ async def test_the_schedulers_session_is_ended(set_up: Stage, scores: Scores) ->
         sent=50,
         lost=found.lost,
         duplicated=found.twice,
+        allowed=found.doubtful,
         recovery=elapsed,
     )
 
@@ -151,7 +154,7 @@ async def test_the_pooler_restarts(set_up: Stage, scores: Scores, tmp_path: Path
             pooler.kill()
             pooler.start()
 
-        sent, allowed, slowest = await under_load(set_up, restart)
+        sent, slowest = await under_load(set_up, restart)
         assert await daemon.stop() == 0
     finally:
         pooler.close()
@@ -162,7 +165,7 @@ async def test_the_pooler_restarts(set_up: Stage, scores: Scores, tmp_path: Path
         sent=sent,
         lost=found.lost,
         duplicated=found.twice,
-        allowed=allowed,
+        allowed=found.doubtful,
         recovery=slowest,
     )
 
@@ -175,7 +178,7 @@ async def test_the_network_breaks_every_connection(set_up: Stage, scores: Scores
     set_up.http.always(Answer(delay=0.01))
     async with Proxy(set_up.dsn) as proxy:
         daemon = await set_up.run(database_url=proxy.url, poll_interval=0.5, **LEASE)
-        sent, allowed, slowest = await under_load(set_up, proxy.cut if how == "cut" else proxy.reset)
+        sent, slowest = await under_load(set_up, proxy.cut if how == "cut" else proxy.reset)
         assert not daemon.seen("crashed")
         assert await daemon.stop() == 0
     found = await tally(set_up, sent)
@@ -185,7 +188,7 @@ async def test_the_network_breaks_every_connection(set_up: Stage, scores: Scores
         sent=sent,
         lost=found.lost,
         duplicated=found.twice,
-        allowed=allowed,
+        allowed=found.doubtful,
         recovery=slowest,
     )
 
@@ -218,7 +221,7 @@ async def test_the_network_stalls_and_goes_on(set_up: Stage, scores: Scores) -> 
         sent=200,
         lost=found.lost,
         duplicated=found.twice,
-        allowed=len(held),
+        allowed=len(held) + found.doubtful,
         recovery=recovery,
     )
 
@@ -249,6 +252,6 @@ async def test_the_network_forgets_every_connection(set_up: Stage, scores: Score
         sent=200,
         lost=found.lost,
         duplicated=found.twice,
-        allowed=len(held),
+        allowed=len(held) + found.doubtful,
         recovery=recovery,
     )

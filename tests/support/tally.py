@@ -7,11 +7,16 @@ from support.daemon import Stage
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """`lost`: not sent by the log, or never arrived, whichever is more; `twice`: arrivals beyond the first of each."""
+    """`lost`: not sent by the log, or never arrived, whichever is more; `twice`: arrivals beyond the first of each.
+
+    `doubtful` counts the attempts that the log itself calls possible duplicates, such as an answer that came too late
+    on a machine with too much to do.
+    """
 
     sent: int
     lost: int
     twice: int
+    doubtful: int
 
 
 async def tally(stage: Stage, expected: int, path: str = "") -> Tally:
@@ -22,8 +27,10 @@ async def tally(stage: Stage, expected: int, path: str = "") -> Tally:
     """
     arrived = stage.requests(path)
     logged = await stage.logged("sent")
+    doubtful = await stage.alerts.value("SELECT count(*) FROM pggit.alert_notification_log WHERE maybe_duplicate")
     return Tally(
         sent=expected,
         lost=max(expected - len(arrived), expected - len(logged), 0),
         twice=arrived.total() - len(arrived),
+        doubtful=doubtful,
     )
