@@ -1,6 +1,6 @@
 -- Who may do what. Three group roles without login; grant them to login roles: GRANT pggit_alertd_daemon TO alertd;
 --   pggit_alertd_daemon    runs the daemon: reads weeks 1-2, works the queue, writes log and schedule
---   pggit_alertd_operator  keeps settings, decides baselines, sends alerts again, reads everything of ours
+--   pggit_alertd_operator  keeps settings, decides baselines, mutes and sends alerts again, reads everything of ours
 --   pggit_alertd_reader    reads queue, log, history and schedule; no setting's config
 -- PUBLIC has nothing on our tables. Writers of alerts need no grant of ours: the triggers run as their owner.
 -- Roles belong to the whole cluster, so another database's migration may create them at the same moment.
@@ -41,7 +41,17 @@ pggit.alertd_worker,
 pggit.performance_baseline_history,
 pggit.scheduled_job,
 pggit.scheduled_job_run,
-pggit.branch_ref
+pggit.notification_settings_audit,
+pggit.v_alert_history,
+pggit.branch_ref,
+pggit.alertd_condition,
+pggit.v_system_health,
+pggit.v_notification_delivery,
+pggit.v_notification_failures,
+pggit.alert_snooze,
+pggit.alert_snooze_occurrence,
+pggit.alert_muted,
+pggit.v_active_snoozes
 FROM PUBLIC;
 
 DO $$
@@ -76,8 +86,20 @@ BEGIN
     pggit.performance_baseline_history,
     pggit.scheduled_job,
     pggit.scheduled_job_run,
-    pggit.branch_ref
+    pggit.v_alert_history,
+    pggit.branch_ref,
+    pggit.alertd_condition,
+    pggit.v_system_health,
+    pggit.v_notification_delivery,
+    pggit.v_notification_failures,
+    pggit.alert_snooze,
+    pggit.alert_snooze_occurrence,
+    pggit.alert_muted,
+    pggit.v_active_snoozes
     TO pggit_alertd_daemon, pggit_alertd_operator, pggit_alertd_reader;
+
+    -- Kept by trigger; nobody may rewrite it.
+    GRANT SELECT ON TABLE pggit.notification_settings_audit TO pggit_alertd_operator, pggit_alertd_reader;
 
     GRANT INSERT, UPDATE, DELETE ON TABLE
     pggit.alert_outbox,
@@ -121,10 +143,30 @@ BEGIN
             ('requeue_missed_alerts', 'pggit_alertd_daemon'),
             ('give_up_behind_open_breakers', 'pggit_alertd_daemon'),
             ('queue_fallbacks', 'pggit_alertd_daemon'),
+            ('release_muted_alerts', 'pggit_alertd_daemon'),
+            ('expand_snooze', 'pggit_alertd_daemon'),
+            ('expand_snooze', 'pggit_alertd_operator'),
+            ('snooze_alerts', 'pggit_alertd_operator'),
+            ('cancel_snooze', 'pggit_alertd_operator'),
             ('replay_notification', 'pggit_alertd_operator'),
+            ('replay_notifications', 'pggit_alertd_operator'),
+            ('discard_notifications', 'pggit_alertd_operator'),
+            ('erase_recipient', 'pggit_alertd_operator'),
+            ('explain_alert', 'pggit_alertd_daemon'),
+            ('explain_alert', 'pggit_alertd_operator'),
+            ('explain_alert', 'pggit_alertd_reader'),
+            ('notification_outlook', 'pggit_alertd_daemon'),
+            ('notification_outlook', 'pggit_alertd_operator'),
+            ('notification_outlook', 'pggit_alertd_reader'),
+            ('setting_verdicts', 'pggit_alertd_operator'),
+            ('setting_verdicts', 'pggit_alertd_reader'),
             ('recalculate_all_baselines_rolling', 'pggit_alertd_daemon'),
             ('maintain_log_partitions', 'pggit_alertd_daemon'),
             ('purge_notifications', 'pggit_alertd_daemon'),
+            ('self_check', 'pggit_alertd_daemon'),
+            ('current_conditions', 'pggit_alertd_operator'),
+            ('notify_operators', 'pggit_alertd_daemon'),
+            ('notify_operators', 'pggit_alertd_operator'),
             ('notify_on_alert', 'pggit_alertd_operator'),
             ('check_alert_escalation', 'pggit_alertd_operator'),
             ('recalculate_all_baselines_rolling', 'pggit_alertd_operator'),

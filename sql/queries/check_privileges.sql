@@ -18,8 +18,13 @@ needed_of_table AS (
         ('alert_notification_log', 'SELECT, INSERT'),
         ('alert_destination', 'SELECT, INSERT, UPDATE'),
         ('alertd_worker', 'SELECT, INSERT, UPDATE'),
+        ('alert_snooze', 'SELECT'),
+        ('alert_snooze_occurrence', 'SELECT'),
+        ('alert_muted', 'SELECT'),
+        ('v_active_snoozes', 'SELECT'),
         ('scheduled_job', 'SELECT, INSERT, UPDATE'),
         ('scheduled_job_run', 'SELECT, INSERT, UPDATE'),
+        ('alertd_condition', 'SELECT'),
         ('performance_baseline_history', 'SELECT'),
         ('performance_metrics', 'SELECT'),
         ('performance_alerts', 'SELECT')
@@ -33,10 +38,13 @@ needed_function AS (
         VALUES
         ('route_alerts'),
         ('requeue_missed_alerts'),
+        ('release_muted_alerts'),
+        ('expand_snooze'),
         ('hold_disabled_notifications'),
         ('recalculate_all_baselines_rolling'),
         ('maintain_log_partitions'),
-        ('purge_notifications')
+        ('purge_notifications'),
+        ('self_check')
     ) AS f (name)
 )
 

@@ -1,7 +1,7 @@
 -- How much waits and how long the oldest due row has waited, per channel; and dead letters.
 -- Parameters: none
--- Index: alert_notification_queue_due for pending rows, alert_notification_queue_finished for failed ones; in two
--- parts, since no partial index serves both and most of the table is sent already.
+-- Index: alert_notification_queue_due for pending rows, alert_notification_queue_dead for dead letters; in two parts,
+-- since no partial index serves both and most of the table is sent already.
 SELECT
     q.channel,
     CASE WHEN q.next_attempt_at = 'infinity' THEN 'held' ELSE 'pending' END AS status,
@@ -23,5 +23,5 @@ SELECT
     count(*) AS depth,
     0 AS oldest_due_seconds
 FROM pggit.alert_notification_queue AS q
-WHERE q.status = 'failed'
+WHERE q.status = 'failed' AND q.discarded_at IS NULL
 GROUP BY 1;

@@ -1,6 +1,6 @@
 """The retry schedule: a pure function from what happened to when to try again.
 
-The figures and their reasons: docs/design/lease.md.
+The figures and their reasons: docs/design/delivery.md.
 """
 
 import random

@@ -16,4 +16,5 @@ def channel_options(settings: Settings) -> ChannelOptions:
         source=settings.source,
         templates=settings.mail_templates,
         smtp_connections=2 * settings.email_concurrency,
+        apprise_threads=2 * settings.apprise_concurrency,
     )

@@ -26,20 +26,23 @@ from pggit_alertd.delivery import Deliverer
 from pggit_alertd.dispatcher import Dispatcher, LaneLimits
 from pggit_alertd.errors import DatabaseError
 from pggit_alertd.health import Health
+from pggit_alertd.heartbeat import Heartbeat
 from pggit_alertd.liveness import Liveness
 from pggit_alertd.metrics import Metrics
 from pggit_alertd.router import Router
 from pggit_alertd.scheduler import Scheduler
 from pggit_alertd.settings import Settings
+from pggit_alertd.snoozes import Snoozes
 from pggit_alertd.store import BreakerRule, Store
 from pggit_alertd.systemd import Notifier
 from pggit_alertd.upkeep import Upkeep
+from pggit_alertd.web import Console, Reader, bind, create_app
 from pggit_alertd.web import Listener as WebListener
-from pggit_alertd.web import bind, create_app
 from pggit_alertd.web import serve as serve_web
 
 BEAT_SECONDS = 30.0
 FLUSH_SECONDS = 5.0
+FAREWELL_SECONDS = 2.0
 LOOP_LIMIT = 90.0
 # Its rounds are up to 60 s apart, and one that hangs is given up after 30 s.
 SCHEDULER_LIMIT = 150.0
@@ -118,6 +121,7 @@ class Daemon:
             poll_interval=settings.deaf_poll_interval,
             horizon_critical=settings.horizon_critical,
             horizon=settings.horizon,
+            snoozes=Snoozes(self._database, still=settings.muted_still),
         )
         self._listener = Listener(
             settings.listen_database_url.get_secret_value(),
@@ -147,7 +151,18 @@ class Daemon:
             clock=self._clock,
             dry_run=settings.dry_run,
         )
+        self._reader = Reader(self._database, self._clock)
         self._notifier = Notifier.of(settings)
+        self._heartbeat = Heartbeat(
+            settings.heartbeat_url.get_secret_value() if settings.heartbeat_url else None,
+            interval=settings.heartbeat_interval,
+            deadline=settings.http_deadline,
+            allow_insecure=settings.allow_insecure_destinations,
+            router=self._router,
+            dispatcher=self._dispatcher,
+            acknowledger=self._acknowledger,
+            metrics=self._metrics,
+        )
 
     async def run(self) -> int:
         """Run until a signal; return 0 after an orderly stop, 1 after a fault of the program.
@@ -169,7 +184,8 @@ class Daemon:
     async def _supervise(self, listener: WebListener) -> int:
         """Run web and work until a signal, then stop in order; a loop that breaks ends everything, acks first."""
         served = asyncio.Event()
-        app = create_app(self._health, self._metrics)
+        console = Console(self._reader, self._health, self._clock)
+        app = create_app(self._health, self._metrics, console=console if self._settings.console else None)
         status = 0
         try:
             async with asyncio.TaskGroup() as group:
@@ -181,6 +197,7 @@ class Daemon:
                 await self._drain()
                 work.cancel()
                 served.set()
+            await self._farewell()
         except* Exception:  # noqa: BLE001 - the daemon's edge: what broke is logged, and acks are saved first
             _log.exception("crashed")
             await self._acknowledger.drain(FLUSH_SECONDS)
@@ -210,6 +227,7 @@ class Daemon:
                 ("scheduler", self._scheduler.run()),
                 ("upkeep", self._upkeep.run()),
                 ("beat", self._beat()),
+                ("heartbeat", self._heartbeat.run()),
                 ("systemd", self._tell_systemd()),
             ):
                 group.create_task(loop, name=name)
@@ -248,9 +266,21 @@ class Daemon:
         await self._dispatcher.drain(self._settings.shutdown_grace - flush)
         await self._acknowledger.drain(flush)
 
+    async def _farewell(self) -> None:
+        """Say goodbye, so that the other replicas don't take this one for dead; if that fails, they do for a while."""
+        if self._health.waiting_for:
+            return
+        try:
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await self._store.farewell()
+        except (DatabaseError, TimeoutError) as error:
+            _log.warning("farewell_failed", error=str(error) or "no answer in time")
+
     async def _close(self) -> None:
         for channel in self._channels.values():
             await channel.aclose()
+        await self._reader.aclose()
+        await self._heartbeat.aclose()
         await self._database.close()
 
     async def _beat(self) -> None:
@@ -282,23 +312,13 @@ class Daemon:
 
     def _lane_limits(self) -> dict[str, LaneLimits]:
         """Share out slots, and leases in proportion to deadlines: settings.lease belongs to the longest."""
-        slots = {
-            "email": self._settings.email_concurrency,
-            "slack": self._settings.slack_concurrency,
-            "pagerduty": self._settings.pagerduty_concurrency,
-        }
-        rates = {
-            "email": self._settings.email_rate,
-            "slack": self._settings.slack_rate,
-            "pagerduty": self._settings.pagerduty_rate,
-        }
         longest = max(channel.deadline for channel in self._channels.values())
         return {
             name: LaneLimits(
-                slots=slots[name],
+                slots=getattr(self._settings, f"{name}_concurrency"),
                 lease=self._settings.lease * channel.deadline / longest,
                 deadline=channel.deadline,
-                rate=rates[name],
+                rate=getattr(self._settings, f"{name}_rate"),
             )
             for name, channel in self._channels.items()
         }

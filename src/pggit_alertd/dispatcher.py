@@ -107,6 +107,7 @@ class Dispatcher:
         self._leave_expired_until = 0.0
         self._suspect: int | None = None
         self.trouble = ""
+        self.rounds = 0
         self._claiming_over = asyncio.Event()
         self._claiming_over.set()
 
@@ -174,6 +175,7 @@ class Dispatcher:
                 await self._pause(seconds)
                 continue
             self.trouble = ""
+            self.rounds += 1
             if failures:
                 failures = 0
                 self.leave_expired()

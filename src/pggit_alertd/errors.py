@@ -16,6 +16,9 @@ AlertdError
 │   ├── JobBusy              nobody's: somebody else does the same work right now; transient, costs no attempt
 │   └── JobIncomplete        the data's: part of the work failed, the rest is done; the message names the part
 ├── SettingUnknown           operator: no notification setting has that number or name; the message lists what there is
+├── SnoozeError
+│   ├── SnoozeRefused        operator: no window can be made of this; the message says what to write instead
+│   └── SnoozeUnknown        operator: there is no such window, or it is over; nothing was changed
 ├── DestinationError         operator: a notification setting's config can't be used; permanent for that setting
 └── RenderingError           ours or a template's: the built-in plain text takes over
 
@@ -91,6 +94,18 @@ class JobIncomplete(JobError):
 
 class SettingUnknown(AlertdError):
     """No notification setting has the number or name that was asked for; the message lists those there are."""
+
+
+class SnoozeError(AlertdError):
+    """A window that mutes notifications can't be made or ended as asked."""
+
+
+class SnoozeRefused(SnoozeError):
+    """No window can be made of what was asked for; the message says what to write instead."""
+
+
+class SnoozeUnknown(SnoozeError):
+    """There is no such window, or it is over already; nothing was changed."""
 
 
 class DestinationError(AlertdError):

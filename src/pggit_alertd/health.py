@@ -6,6 +6,7 @@ from typing import Any
 from pggit_alertd import __version__
 from pggit_alertd.acknowledger import Acknowledger
 from pggit_alertd.clock import Clock
+from pggit_alertd.conditions import Condition, Kind
 from pggit_alertd.database import migrate
 from pggit_alertd.database.listen import Listener
 from pggit_alertd.database.pool import Database
@@ -21,6 +22,8 @@ SCHEMA_SECONDS = 5.0
 GAUGE_SECONDS = 2.0
 # Under the pages' own deadline: while the database is away they are to say why, not that they were asked for too much.
 ANSWER_SECONDS = 2.0
+# Three of the daemon's beats.
+ALIVE_SECONDS = 90.0
 
 
 class Health:
@@ -56,6 +59,8 @@ class Health:
         self._measured = float("-inf")
         self._depth: list[Depth] = []
         self._outbox = 0
+        self._conditions: list[Condition] = []
+        self._workers = 0
         self.waiting_for = "the first connection to the database"
         self.stopping = False
 
@@ -86,14 +91,10 @@ class Health:
         """Return the figures behind the verdict."""
         await self._measure()
         return {
-            "version": __version__,
-            "worker": self._store.worker,
-            "uptime_seconds": round(self._clock.monotonic() - self._born, 1),
-            "listener": {"mode": self._listener.mode.value, "reason": self._listener.reason},
-            "dry_run": self._dry_run,
-            "in_flight": self._dispatcher.in_flight,
-            "unacknowledged": self._acknowledger.waiting,
+            **self.state(),
             "outbox": self._outbox,
+            "workers": self._workers,
+            "conditions": [each.as_json() for each in self._conditions],
             "queue": [
                 {
                     "channel": each.channel,
@@ -104,6 +105,27 @@ class Health:
                 for each in self._depth
             ],
         }
+
+    def state(self) -> dict[str, Any]:
+        """Return what this process knows of itself, without waiting for anything."""
+        return {
+            "version": __version__,
+            "worker": self._store.worker,
+            "uptime_seconds": round(self._clock.monotonic() - self._born, 1),
+            "listener": {"mode": self._listener.mode.value, "reason": self._listener.reason},
+            "dry_run": self._dry_run,
+            "in_flight": self._dispatcher.in_flight,
+            "unacknowledged": self._acknowledger.waiting,
+        }
+
+    def troubles(self) -> tuple[str, ...]:
+        """Return what stands in the way of the work, as far as it is known without asking."""
+        if self.stopping:
+            return ("the daemon is stopping",)
+        if self.waiting_for:
+            return (f"waiting: {self.waiting_for}",)
+        found = (self._router.trouble, self._dispatcher.trouble, *self.live().reasons)
+        return tuple(dict.fromkeys(reason for reason in found if reason))
 
     async def refresh_gauges(self) -> None:
         """Bring the gauges that mirror the database up to date."""
@@ -117,6 +139,10 @@ class Health:
             self._metrics.oldest_due_seconds.labels(channel=channel).set(pending.oldest_due_seconds if pending else 0)
         self._metrics.dead_letters.set(sum(each.count for each in self._depth if each.status == "failed"))
         self._metrics.outbox_depth.set(self._outbox)
+        self._metrics.workers.set(self._workers)
+        there = {each.kind for each in self._conditions}
+        for kind in Kind:
+            self._metrics.condition.labels(kind=kind.value).set(kind.value in there)
 
     def summary(self) -> str:
         """Return one line for `systemctl status`."""
@@ -151,6 +177,9 @@ class Health:
             async with asyncio.timeout(ANSWER_SECONDS):
                 self._depth = await self._store.depth()
                 self._outbox = await self._store.outbox_depth()
+                found = await self._database.fetch("conditions", {"days": 0})
+                self._conditions = [Condition.read(row) for row in found]
+                self._workers = int((await self._database.fetch("workers_alive", {"seconds": ALIVE_SECONDS}))[0][0])
         except (DatabaseError, TimeoutError):
             self._metrics.database_up.set(0)
         else:

@@ -5,17 +5,21 @@ Every statement of a job has a time-out below the run's lease: a run that may be
 not still be working (docs/design/schedule.md).
 """
 
+import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from pggit_alertd import logs
+from pggit_alertd import logs, snoozes
+from pggit_alertd.cron import Schedule
 from pggit_alertd.database import queries
 from pggit_alertd.database.pool import Connection, Database
 from pggit_alertd.errors import DatabaseError, JobBusy, JobIncomplete
 from pggit_alertd.settings import Settings
+from pggit_alertd.slots import JobState
 
 Result = dict[str, Any]
 Work = Callable[[Database, float], Awaitable[Result]]
@@ -33,6 +37,7 @@ class Job:
     `grace`, `lease` and `statement_timeout` are seconds. The first two are what a new row of scheduled_job gets; after
     that the row rules. `work` is given the statement time-out that its lease allows. `at_start` asks for one run when
     the daemon starts, outside the schedule, for work that is cheap when there is nothing to do and must not wait.
+    `quiet` keeps its runs out of the log while all is well.
     """
 
     name: str
@@ -43,6 +48,7 @@ class Job:
     statement_timeout: float
     work: Work
     at_start: bool = False
+    quiet: bool = False
 
 
 async def rows(
@@ -172,6 +178,99 @@ def partitions(settings: Settings) -> Job:
     )
 
 
+def self_check(settings: Settings) -> Job:
+    """Return the job that looks for what is wrong with the alerting itself, and has the operators told."""
+    thresholds = {
+        "queue_depth": settings.watch_queue_depth,
+        "queue_hold": settings.watch_queue_hold,
+        "oldest_due": settings.watch_oldest_due,
+        "success_percent": settings.watch_success_percent,
+        "success_minimum": settings.watch_success_minimum,
+        "job_failures": settings.watch_job_failures,
+        "worker_silence": settings.watch_worker_silence,
+        "worker_forgotten": settings.watch_worker_forgotten,
+        "hold": settings.watch_hold,
+        "repeat": settings.watch_repeat,
+        "clear": settings.watch_clear,
+    }
+
+    async def work(database: Database, seconds: float) -> Result:
+        """Check once; what is told to nobody, because no destination is left, is told to the log as an error."""
+        async with transaction(database, seconds) as connection:
+            due = _should_be_done(await rows(connection, "scheduled_job_state"), settings.watch_job_overdue)
+            parameters = {**thresholds, "jobs": list(due), "slots": list(due.values())}
+            changes = await rows(connection, "job_self_check", parameters)
+        for stage, kind, subject, severity, detail, told in changes:
+            event, tell = _CONDITION_EVENTS[stage]
+            tell(event, kind=kind, subject=subject, severity=severity, detail=detail, settings_told=told)
+        return dict(Counter(str(stage) for stage, *_ in changes))
+
+    return Job(
+        name="self_check",
+        description="Looks for what is wrong with the alerting itself, and tells",
+        schedule=settings.watch_schedule,
+        grace=120,
+        lease=60,
+        statement_timeout=40,
+        work=work,
+        at_start=True,
+        quiet=True,
+    )
+
+
+_CONDITION_EVENTS: Mapping[str, tuple[str, Callable[..., None]]] = {
+    "new": ("condition_began", _log.warning),
+    "still": ("condition_lasts", _log.warning),
+    "over": ("condition_over", _log.info),
+    "unheard": ("condition_unheard", _log.error),
+}
+
+
+def _should_be_done(states: Sequence[tuple[Any, ...]], seconds: float) -> dict[str, datetime]:
+    """Return each job's last slot that lies so far back that it should have succeeded.
+
+    A schedule that can't be read has no slots; the scheduler tells of it.
+    """
+    slots = {}
+    for row in states:
+        state = JobState.read(row)
+        with contextlib.suppress(ValueError):
+            slots[state.job] = Schedule.parse(state.schedule).latest_slot(state.now - timedelta(seconds=seconds))
+    return slots
+
+
+def maintenance_windows(settings: Settings) -> Job:
+    """Return the job that works out when recurring maintenance windows are next."""
+
+    async def work(database: Database, _seconds: float) -> Result:
+        """Expand what is not known a week ahead; each statement ends by the pool's own time-out."""
+        result = await snoozes.expand(database)
+        if result["unusable"]:
+            raise JobIncomplete(
+                "These recurring windows can't be worked out and mute nothing: "
+                f"{', '.join(str(number) for number in result['unusable'])}; see `pggit-alertd snooze list`.",
+                result,
+            )
+        return result
+
+    return Job(
+        name="maintenance_windows",
+        description="Works out when recurring maintenance windows are next",
+        schedule=settings.window_schedule,
+        grace=3000,
+        lease=300,
+        statement_timeout=120,
+        work=work,
+        at_start=True,
+    )
+
+
 def registry(settings: Settings) -> tuple[Job, ...]:
     """Return every job there is."""
-    return (baselines(settings), retention(settings), partitions(settings))
+    return (
+        baselines(settings),
+        retention(settings),
+        partitions(settings),
+        maintenance_windows(settings),
+        self_check(settings),
+    )

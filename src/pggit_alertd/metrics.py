@@ -5,6 +5,8 @@ missing series. No label holds an id, a name or an address, so the number of ser
 An attempt that succeeded has the empty reason, so `reason!=""` selects what went wrong.
 """
 
+import math
+
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -17,16 +19,19 @@ from prometheus_client import (
 )
 
 from pggit_alertd import __version__
+from pggit_alertd.conditions import Kind
 from pggit_alertd.model import Outcome, Reason, Severity
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-CHANNELS = ("email", "slack", "pagerduty")
+CHANNELS = ("email", "slack", "pagerduty", "webhook", "apprise")
 OUTCOMES = (*(outcome.value for outcome in Outcome), "superseded")
 REASONS = tuple(reason.value for reason in Reason)
 STATUSES = ("pending", "held", "failed")
-JOBS = ("baselines", "retention", "partitions")
+JOBS = ("baselines", "retention", "partitions", "maintenance_windows", "self_check")
 JOB_OUTCOMES = ("succeeded", "failed", "released", "busy", "superseded", "missed")
-LOOPS = ("acknowledger", "beat", "dispatcher", "router", "scheduler", "upkeep")
+SUPPRESSIONS = ("no_matching_setting", "alert_deleted", "snoozed", "maintenance")
+LOOPS = ("acknowledger", "beat", "dispatcher", "heartbeat", "router", "scheduler", "upkeep")
+PINGS = ("sent", "failed", "withheld")
 DESTINATION_STATES = ("open", "paused")
 
 # On an idle machine a page leaves within 5 ms of the commit, so the small buckets are where a slowdown shows first.
@@ -61,6 +66,13 @@ class Metrics:
         )
         self.claims = self._counter("claims", "Queue rows claimed", "channel")
         self.routed_alerts = self._counter("routed_alerts", "Alerts taken from the outbox and routed")
+        self.suppressed = self._counter("suppressed", "Notifications that routing kept back, by why", "reason")
+        self.active_snoozes = self._gauge("active_snoozes", "Windows that mute notifications now")
+        self.snooze_lapse_seconds = self._gauge(
+            "snooze_lapse_seconds", "Time until the next open window ends; infinite if none is open"
+        )
+        self.snooze_lapse_seconds.set(math.inf)
+        self.released_alerts = self._counter("released_alerts", "Muted alerts that were sent when their window ended")
         self.queue_depth = self._gauge("queue_depth", "Notifications in the queue", "channel", "status")
         self.oldest_due_seconds = self._gauge(
             "oldest_due_seconds", "How long the oldest due notification has been waiting", "channel"
@@ -87,6 +99,18 @@ class Metrics:
         )
         self.job_runs = self._counter("job_runs", "Runs of scheduled jobs in this process", "job", "outcome")
         self.job_seconds = self._histogram("job_seconds", "Time a run of a scheduled job took", JOB_BUCKETS, "job")
+        self.condition = self._gauge(
+            "condition", "1 while something is wrong with the alerting itself, by kind", "kind"
+        )
+        self.workers = self._gauge("workers", "Replicas that gave a sign of life a moment ago")
+        self.heartbeats = self._counter(
+            "heartbeat_pings",
+            "Pings of the heartbeat URL by outcome; withheld: there was no whole cycle to tell of",
+            "outcome",
+        )
+        self.heartbeat_last_success = self._gauge(
+            "heartbeat_last_success_timestamp_seconds", "When the heartbeat URL last took a ping of this process"
+        )
         self.build_info = self._gauge("build_info", "Always 1; the version is in the label", "version")
         self._start()
         ProcessCollector(registry=self.registry)
@@ -117,7 +141,16 @@ class Metrics:
                 self.job_runs.labels(job=job, outcome=outcome)
         for loop in LOOPS:
             self.loop_errors.labels(loop=loop)
+        for reason in SUPPRESSIONS:
+            self.suppressed.labels(reason=reason)
+        self._start_watch()
         self.build_info.labels(version=__version__).set(1)
+
+    def _start_watch(self) -> None:
+        for kind in Kind:
+            self.condition.labels(kind=kind.value)
+        for ping in PINGS:
+            self.heartbeats.labels(outcome=ping)
 
     def _start_channel(self, channel: str) -> None:
         for outcome in OUTCOMES:

@@ -74,7 +74,9 @@ class Alert:
     Durations are microseconds. `factor` is duration / baseline p99; None for alerts that have no baseline.
     `occurred_at` is aware, UTC. `message` is the one-line text made by SQL. `note` is a sentence about this message
     that people must read ("was muted by ...", "sent here because #ops is broken: ..."); `actor` is who acknowledged or
-    resolved. `alert_type` SYSTEM marks what the daemon has to say about itself: `message` is then all there is.
+    resolved. `alert_type` SYSTEM marks what the daemon has to say about itself: `message` is then all there is, and
+    `dedup` names the occurrence, as alert_id does for others, so that a later message can end what the first began.
+    `began_at` is when the alert was raised, where `occurred_at` is a later event's time.
     """
 
     alert_id: int | None
@@ -93,6 +95,8 @@ class Alert:
     escalated: bool = False
     note: str | None = None
     actor: str | None = None
+    dedup: str | None = None
+    began_at: datetime | None = None
 
     @classmethod
     def from_snapshot(cls, snapshot: Mapping[str, Any], message: str, occurred_at: datetime) -> "Alert":
@@ -118,6 +122,8 @@ class Alert:
             escalated=bool(snapshot.get("escalated")),
             note=_text(snapshot.get("note")),
             actor=_text(snapshot.get("actor")),
+            dedup=_text(snapshot.get("dedup")),
+            began_at=_moment(snapshot.get("began_at")),
         )
 
 
@@ -132,6 +138,15 @@ def _number(value: object) -> float | None:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _moment(value: object) -> datetime | None:
+    """Return an aware moment in UTC from ISO 8601, or None."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return moment.astimezone(UTC) if moment is not None and moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +189,7 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The receiver took the message. `refused` are masked mail recipients that said no for ever."""
+    """The receiver took the message. `refused` are masked recipients, of mail or Apprise, that said no for ever."""
 
     code: int | None = None
     detail: str = ""
@@ -271,7 +286,8 @@ class Claim:
 
     def notification(self, source: str = "") -> Notification:
         """Return what the channel is asked to say; `source` names the installation to people."""
-        identity = self.alert.alert_id if self.alert.alert_id is not None else f"q{self.queue_id}"
+        own = (self.alert.dedup or "")[:100] or f"q{self.queue_id}"
+        identity = self.alert.alert_id if self.alert.alert_id is not None else own
         return Notification(
             key=f"q{self.queue_id}",
             dedup_key=f"pggit-{self.installation}-alert-{identity}",

@@ -1,10 +1,11 @@
 """Wake, route what waits in the outbox, and tell the dispatcher.
 
-The routing itself is one SQL function; replicas share the outbox by SKIP LOCKED.
+The routing itself is one SQL function; replicas share the outbox by SKIP LOCKED. When there is nothing more to route,
+windows that have ended are looked for, and what they muted and still fires is sent.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pggit_alertd import logs
 from pggit_alertd.backoff import RetrySchedule
@@ -12,9 +13,11 @@ from pggit_alertd.clock import Clock, SystemClock
 from pggit_alertd.errors import DatabaseError
 from pggit_alertd.liveness import Beat
 from pggit_alertd.metrics import Metrics
+from pggit_alertd.snoozes import Snoozes, expand
 from pggit_alertd.store import Store
 
 REQUEUE_SECONDS = 60.0
+RELEASE_SECONDS = 1.0
 _log = logs.get("router")
 
 
@@ -31,6 +34,7 @@ class Router:
         poll_interval: float,
         horizon_critical: float,
         horizon: float,
+        snoozes: Snoozes,
         batch: int = 200,
         clock: Clock | None = None,
     ) -> None:
@@ -43,10 +47,13 @@ class Router:
         self._horizon = horizon
         self._batch = batch
         self._clock = clock or SystemClock()
+        self._snoozes = snoozes
         self._requeue_at = self._clock.monotonic()
+        self._release_at = self._clock.monotonic()
         self._wake = asyncio.Event()
         self._stopping = False
         self.trouble = ""
+        self.rounds = 0
         self._backoff = RetrySchedule(base=0.2, cap=5.0)
 
     def wake(self) -> None:
@@ -68,6 +75,8 @@ class Router:
                 again = await self._route()
                 if not again and self._clock.monotonic() >= self._requeue_at:
                     again = await self._requeue()
+                if not again and self._clock.monotonic() >= self._release_at:
+                    await self._release()
             except DatabaseError as error:
                 failures += 1
                 delay = self._backoff.delay(failures)
@@ -78,6 +87,7 @@ class Router:
                 continue
             failures = 0
             self.trouble = ""
+            self.rounds += 1
             if not again:
                 await self._sleep(self.poll_interval)
 
@@ -91,6 +101,32 @@ class Router:
             )
         return requeued > 0
 
+    async def _release(self) -> None:
+        """Let go what windows that have ended kept back, and work out when new recurring ones are.
+
+        Should that fail, routing goes on: what is kept back stays so until the next look.
+        """
+        self._release_at = self._clock.monotonic() + RELEASE_SECONDS
+        try:
+            found = await self._snoozes.release(horizon_critical=self._horizon_critical, horizon=self._horizon)
+            if found.unexpanded:
+                _log.info("windows_expanded", **await expand(self._snoozes.database))
+        except DatabaseError as error:
+            self._metrics.loop_errors.labels(loop="router").inc()
+            _log.warning("release_failed", error=str(error))
+            return
+        self._metrics.active_snoozes.set(found.active)
+        self._metrics.snooze_lapse_seconds.set(found.lapse_seconds)
+        self._count(found.suppressed)
+        if found.released or found.refused:
+            self._metrics.released_alerts.inc(found.released)
+            _log.info("muted_released", queued=found.released, refused=found.refused)
+            self._routed()
+
+    def _count(self, suppressed: Mapping[str, int]) -> None:
+        for reason, times in suppressed.items():
+            self._metrics.suppressed.labels(reason=reason).inc(times)
+
     async def _route(self) -> bool:
         """Route one batch; return whether more is likely to wait.
 
@@ -101,10 +137,17 @@ class Router:
             limit=self._batch, horizon_critical=self._horizon_critical, horizon=self._horizon
         )
         self._routed()
+        self._count(done.suppressed)
         if done.alerts:
             self._metrics.routed_alerts.inc(done.alerts)
             tell = _log.warning if done.refused else _log.info
-            tell("routed", alerts=done.alerts, queued=done.queued, refused=done.refused)
+            tell(
+                "routed",
+                alerts=done.alerts,
+                queued=done.queued,
+                refused=done.refused,
+                suppressed=sum(done.suppressed.values()),
+            )
         return done.alerts >= self._batch
 
     async def _sleep(self, seconds: float) -> None:

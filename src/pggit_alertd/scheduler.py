@@ -194,9 +194,8 @@ class Scheduler:
         if not claimed:
             return None
         claim_no, attempt, lease, earlier = claimed[0]
-        _log.info(
-            "job_started", job=job.name, slot=slot.isoformat(), attempt=attempt, claim_no=claim_no, earlier=earlier
-        )
+        tell = _log.debug if job.quiet and attempt == 1 else _log.info
+        tell("job_started", job=job.name, slot=slot.isoformat(), attempt=attempt, claim_no=claim_no, earlier=earlier)
         return Run(job, slot, claim_no, attempt, lease, asked + lease)
 
     async def _abandon(self, job: Job, state: JobState, reason: str) -> None:
@@ -269,7 +268,8 @@ class Scheduler:
         else:
             self._count(run.job, outcome)
             result = parameters.get("result")
-            tell = _log.warning if outcome == "failed" else _log.info
+            quietly = run.job.quiet and outcome == "succeeded"
+            tell = _log.warning if outcome == "failed" else _log.debug if quietly else _log.info
             tell("job_ended", **self._named(run), outcome=outcome, result=result)
 
     async def _persist(self, run: Run, query: str, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]] | None:

@@ -1,7 +1,7 @@
 """The only writer of outbox, queue and log: route, claim, acknowledge, pause.
 
 Every method is one statement of sql/queries in autocommit. What an ack may change is decided in SQL by the fence
-(queue_id, claim_no, worker, claimed_at); docs/design/lease.md goes through the failure cases.
+(queue_id, claim_no, worker, claimed_at); docs/design/delivery.md goes through the failure cases.
 """
 
 import json
@@ -75,11 +75,12 @@ class BrokenDestination:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """What one call of the router did."""
+    """What one call of the router did; `suppressed` counts by reason what nobody is told of."""
 
     alerts: int
     queued: int
     refused: int
+    suppressed: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class Store:
         rows = await self._database.fetch(
             "route", {"limit": limit, "horizon_critical": horizon_critical, "horizon": horizon}
         )
-        return Routed(*rows[0][:3])
+        return Routed(*rows[0][:4])
 
     async def requeue(self) -> int:
         """Give the router alerts that could not be queued when they were raised; return how many."""
@@ -222,6 +223,10 @@ class Store:
     async def beat(self, hostname: str, version: str) -> None:
         """Leave a sign of life."""
         await self._database.execute("worker_beat", {"worker": self.worker, "hostname": hostname, "version": version})
+
+    async def farewell(self) -> None:
+        """Say that this worker ends in order, so that nobody waits for its next sign of life."""
+        await self._database.execute("worker_farewell", {"worker": self.worker})
 
     async def depth(self) -> list[Depth]:
         """Return how much waits and how much has failed, per channel."""

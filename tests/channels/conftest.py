@@ -2,6 +2,7 @@
 
 import ipaddress
 import ssl
+import warnings
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,18 +15,32 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from channels.rig import PASSWORD, RECIPIENTS, ROUTING_KEY, TOKEN, Rig
-from pggit_alertd.channels import Channel, ChannelOptions, build
+from channels.rig import BEARER, PASSWORD, RECIPIENTS, ROUTING_KEY, SIGNING_SECRET, TOKEN, Rig
+from pggit_alertd.channels import NAMES, Channel, ChannelOptions, build
 from pggit_alertd.demo.sinks import HttpSink, SmtpSink
 
 
 @dataclass(frozen=True)
 class Certificates:
-    """A server's and a client's TLS contexts that trust each other, and a client's that knows nothing of the server."""
+    """A server's and a client's TLS contexts that trust each other, and a client's that knows nothing of the server.
+
+    `misnamed` is a server's that the client trusts, but not under the name it connects to.
+    """
 
     server: ssl.SSLContext
     client: ssl.SSLContext
     stranger: ssl.SSLContext
+    misnamed: ssl.SSLContext
+
+
+@pytest.fixture(scope="session", autouse=True)
+def apprise_loaded() -> None:
+    """Load Apprise and all of its plugins once, which takes a second, past the deprecations in what they import."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pggit_alertd.channels import apprise_library
+
+        apprise_library.service("json://127.0.0.1/x", 1.0, allow_insecure=True)
 
 
 @pytest.fixture
@@ -70,10 +85,16 @@ def configs(http_sink: HttpSink) -> dict[str, dict[str, Any]]:
         "slack": {"webhook": http_sink.slack_url(TOKEN), "channel": "#pgit-alerts"},
         "pagerduty": {"service_key": ROUTING_KEY},
         "email": {"to": [RECIPIENTS[0]], "cc": [RECIPIENTS[1]]},
+        "webhook": {
+            "url": http_sink.hook_url(TOKEN),
+            "secret": SIGNING_SECRET,
+            "headers": {"Authorization": f"Bearer {BEARER}"},
+        },
+        "apprise": {"url": f"json://127.0.0.1:{http_sink.port}/hooks/{TOKEN}"},
     }
 
 
-@pytest.fixture(params=["email", "slack", "pagerduty"])
+@pytest.fixture(params=NAMES)
 def rig(
     request: pytest.FixtureRequest,
     channels: dict[str, Channel[Any, Any]],
@@ -106,26 +127,31 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
-    key = ec.generate_private_key(ec.SECP256R1())
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    certificate = (
-        builder.subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
     pem = serialization.Encoding.PEM
     (folder / "ca.pem").write_bytes(authority.public_bytes(pem))
-    (folder / "server.pem").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + certificate.public_bytes(pem)
-    )
+    loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    for file, names in (
+        ("server.pem", [x509.DNSName("localhost"), loopback]),
+        ("misnamed.pem", [x509.DNSName("elsewhere.example")]),
+    ):
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = (
+            builder.subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .sign(authority_key, hashes.SHA256())
+        )
+        (folder / file).write_bytes(
+            key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+            + certificate.public_bytes(pem)
+        )
     return _contexts(folder)
 
 
 def _contexts(folder: Path) -> Certificates:
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server, misnamed = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(folder / "server.pem")
+    misnamed.load_cert_chain(folder / "misnamed.pem")
     client = ssl.create_default_context(cafile=str(folder / "ca.pem"))
-    return Certificates(server, client, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    return Certificates(server, client, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), misnamed)

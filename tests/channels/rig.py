@@ -1,6 +1,8 @@
 """A channel beside a real receiver on loopback, the receiver's misbehaviour under names all channels share."""
 
 import asyncio
+import html
+import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +14,8 @@ from pggit_alertd.model import Alert, Notification, Receipt, Severity
 TOKEN = "Zk81QmXcanaryTokenVq07aa"
 ROUTING_KEY = "c4n4ry7r0u71n6k3yc4n4ry7r0u71n6k"
 PASSWORD = "c4n4ry-Passw0rd/@:"
+SIGNING_SECRET = "whsec_Y2FuYXJ5LXNpZ25pbmcta2V5LW9mLTMyLWJ5dGVz"
+BEARER = "c4n4ryBearerT0ken"
 RECIPIENTS = ("canary.one@example.com", "canary.two@example.org")
 
 ALERT = Alert(
@@ -49,12 +53,23 @@ class Rig:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be seen anywhere."""
-        return (TOKEN, ROUTING_KEY, PASSWORD, *RECIPIENTS)
+        return (TOKEN, ROUTING_KEY, PASSWORD, SIGNING_SECRET, BEARER, *RECIPIENTS)
 
     @property
     def own_secrets(self) -> tuple[str, ...]:
         """What this channel knows and must keep to itself."""
-        return {"email": (PASSWORD, *RECIPIENTS), "slack": (TOKEN,), "pagerduty": (ROUTING_KEY,)}[self.name]
+        return {
+            "email": (PASSWORD, *RECIPIENTS),
+            "slack": (TOKEN,),
+            "pagerduty": (ROUTING_KEY,),
+            "webhook": (TOKEN, SIGNING_SECRET, BEARER),
+            "apprise": (TOKEN,),
+        }[self.name]
+
+    @property
+    def tells_why(self) -> bool:
+        """Whether a failure comes with a reason; Apprise says no and nothing else."""
+        return self.name != "apprise"
 
     async def deliver(self, what: Notification = NOTIFICATION) -> Receipt:
         """Parse, render and send, as the dispatcher does."""
@@ -64,6 +79,15 @@ class Rig:
     def taken(self) -> int:
         """Return how many messages the receiver has taken."""
         return len(self.mail.mails) if self.name == "email" else self.http.accepted
+
+    def shown(self) -> str:
+        """Return all the text of the last message that was taken, in the order in which people read it."""
+        if self.name != "email":
+            request = json.loads(self.http.requests[-1].body)
+            return html.unescape(json.dumps(request, ensure_ascii=False))
+        parsed = self.mail.mails[-1].message()
+        bodies = [parsed.get_body((kind,)) for kind in ("plain", "html")]
+        return "\n".join([str(parsed["Subject"]), *(html.unescape(body.get_content()) for body in bodies if body)])
 
     def watch_sending(self) -> asyncio.Event:
         """Return an event that is set once the receiver has the request, or the mail's DATA."""
@@ -107,6 +131,28 @@ class Rig:
             self.mail.script(SmtpReply("BODY", hang=True))
         else:
             self.http.always(Answer(hang=True))
+
+    def cut_the_answer(self) -> None:
+        """Take the message and break the connection in the middle of the answer."""
+        if self.name == "email":
+            self.mail.script(SmtpReply("BODY", "250-2.0.0 ta", close=True, times=1))
+        else:
+            self.http.script(Answer(202 if self.name == "pagerduty" else 200, "o", cut="body"))
+
+    def drip(self) -> None:
+        """Take the message and send the answer in drops that never end."""
+        if self.name == "email":
+            self.mail.script(SmtpReply("BODY", "250-" + "taken " * 1000, drip=0.05, times=1))
+        else:
+            self.http.script(Answer(202 if self.name == "pagerduty" else 200, "x" * 10_000, drip=0.05))
+
+    def fail_at_length(self) -> None:
+        """Let the next delivery fail in a way that may pass, with a megabyte of words."""
+        words = "later " * 180_000
+        if self.name == "email":
+            self.mail.script(SmtpReply("BODY", f"451 4.3.0 {words}", times=1))
+        else:
+            self.http.script(Answer(503, words))
 
     def cut(self) -> None:
         """Take the message and break the connection instead of answering."""

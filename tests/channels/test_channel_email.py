@@ -121,6 +121,52 @@ async def test_everybody_settled_means_no_conversation(channel: EmailChannel, si
     assert sink.connections_made == 0
 
 
+async def test_a_sender_that_is_refused_condemns_no_recipient(channel: EmailChannel, sink: SmtpSink) -> None:
+    """Servers that judge the sender at RCPT blame the destination, and nobody is written off for it."""
+    sink.script(
+        SmtpReply("RCPT", "550 5.1.8 <alertd@pggit.example>: sender address rejected: domain not found", times=1)
+    )
+    receipt = await deliver(channel, ONE, TWO)
+    assert isinstance(receipt, Permanent)
+    assert (receipt.reason, receipt.scope) == (Reason.CLIENT_ERROR, Scope.DESTINATION)
+    assert isinstance(await deliver(channel, ONE, TWO), Delivered)
+    assert sink.mails[0].recipients == (ONE, TWO)
+
+
+async def test_five_mailboxes_with_five_fates(channel: EmailChannel, sink: SmtpSink) -> None:
+    """Over three attempts everybody who will take the mail gets it once, a 550 is asked once, a 4yz until it yields."""
+    people = {name: f"{name}@example.com" for name in ("fine", "gone", "busy", "busier", "other")}
+    sink.script(
+        SmtpReply("RCPT", "550 5.1.1 no such user", match="gone@"),
+        SmtpReply("RCPT", "450 4.2.1 busy", match="busy@", times=1),
+        SmtpReply("RCPT", "452 4.2.2 full", match="busier@", times=2),
+    )
+    asked: list[str] = []
+    what, receipt = NOTIFICATION, await deliver(channel, *people.values())
+    while isinstance(receipt, Transient):
+        what = again(receipt, what)
+        asked.append(f"{sink.commands.count('RCPT')}")
+        receipt = await deliver(channel, *people.values(), what=what)
+    assert isinstance(receipt, Delivered)
+    assert receipt.refused == ("g***@example.com",)
+    # Five at first; then the two that said later; then the one that said it again.
+    assert (asked, sink.commands.count("RCPT")) == (["5", "7"], 8)
+    taken = [address for mail in sink.mails for address in mail.recipients]
+    assert sorted(taken) == sorted(people[name] for name in ("fine", "busy", "busier", "other"))
+    assert len({str(mail.message()["Message-ID"]) for mail in sink.mails}) == 1
+
+
+@pytest.mark.parametrize("stage", ["MAIL", "DATA"])
+async def test_a_mail_that_is_announced_too_large_is_sent_as_text(
+    channel: EmailChannel, sink: SmtpSink, stage: Any
+) -> None:
+    """A server that refuses the size before it has seen the message gets the smaller form at once."""
+    sink.script(SmtpReply(stage, "552 5.3.4 message size exceeds the limit", times=1))
+    receipt = await deliver(channel, ONE)
+    assert isinstance(receipt, Delivered)
+    assert sink.mails[0].message().get_content_type() == "text/plain"
+
+
 async def test_a_failure_after_refusals_keeps_what_is_known(channel: EmailChannel, sink: SmtpSink) -> None:
     """A 451 to the message remembers who had refused for ever and claims nobody has it."""
     sink.script(SmtpReply("RCPT", "550 5.1.1 no", match=ONE), SmtpReply("BODY", "451 4.3.0 later", times=1))
@@ -381,6 +427,25 @@ async def test_the_sink_speaks_smtp_with_an_unmodified_client(sink: SmtpSink) ->
         (Step.RCPT, 551, "", Reason.REFUSED_RECIPIENT, Scope.RECIPIENT),
         (Step.RCPT, 553, "5.1.3", Reason.REFUSED_RECIPIENT, Scope.RECIPIENT),
         (Step.RCPT, 530, "5.7.0 login first", Reason.AUTH, Scope.DESTINATION),
+        (Step.RCPT, 550, "5.1.8 sender's domain not found", Reason.CLIENT_ERROR, Scope.DESTINATION),
+        (Step.RCPT, 553, "5.1.7 sender's address", Reason.CLIENT_ERROR, Scope.DESTINATION),
+        (Step.RCPT, 554, "5.7.1 relay access denied", Reason.REFUSED_RECIPIENT, Scope.RECIPIENT),
+        (Step.RCPT, 421, "4.7.0 slow down", Reason.SERVER_ERROR, None),
+        (Step.RCPT, 252, "perhaps", Reason.UNEXPECTED_REPLY, None),
+        (Step.CONNECT, 450, "4.7.1 come back", Reason.SERVER_ERROR, None),
+        (Step.CONNECT, 521, "no mail here", Reason.DESTINATION_GONE, Scope.DESTINATION),
+        (Step.HELLO, 421, "4.3.2 going down", Reason.SERVER_ERROR, None),
+        (Step.AUTH, 432, "4.7.12 change your password", Reason.AUTH, None),
+        (Step.AUTH, 504, "5.5.4 no such mechanism", Reason.AUTH, Scope.DESTINATION),
+        (Step.AUTH, 534, "5.7.9", Reason.AUTH, Scope.DESTINATION),
+        (Step.AUTH, 538, "5.7.11", Reason.AUTH, Scope.DESTINATION),
+        (Step.MAIL, 451, "4.3.0", Reason.SERVER_ERROR, None),
+        (Step.MAIL, 454, "4.7.0", Reason.SERVER_ERROR, None),
+        (Step.DATA, 552, "5.2.2 quota", Reason.REFUSED_MESSAGE, Scope.MESSAGE),
+        (Step.DATA, 421, "4.3.2", Reason.SERVER_ERROR, None),
+        (Step.BODY, 452, "4.3.1 full", Reason.SERVER_ERROR, None),
+        (Step.BODY, 550, "5.1.8 sender", Reason.CLIENT_ERROR, Scope.DESTINATION),
+        (Step.BODY, 553, "", Reason.REFUSED_MESSAGE, Scope.MESSAGE),
         (Step.DATA, 451, "", Reason.SERVER_ERROR, None),
         (Step.DATA, 554, "5.5.1 no", Reason.REFUSED_MESSAGE, Scope.MESSAGE),
         (Step.BODY, 451, "4.7.1", Reason.SERVER_ERROR, None),
@@ -397,4 +462,4 @@ def test_smtp_replies_mean_what_the_table_says(
     """Step, code and enhanced code give reason and scope."""
     verdict = judge(step, code, text)
     assert (verdict.reason, verdict.scope) == (reason, scope)
-    assert verdict.smaller == (code == 552 and step is Step.BODY)
+    assert verdict.smaller == (code == 552 and step in {Step.DATA, Step.BODY})

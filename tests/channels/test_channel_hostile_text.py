@@ -11,62 +11,17 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from channels.hostile import NASTY, notifications
 from channels.rig import NOTIFICATION
-from pggit_alertd.channels import Channel, ChannelOptions, build
+from pggit_alertd.channels import NAMES, Channel, ChannelOptions, build
 from pggit_alertd.channels.mail_message import Letterhead, compose
 from pggit_alertd.demo.sinks.validation import pagerduty_complaints, slack_complaint
 from pggit_alertd.model import Alert, Event, Notification, Severity
+from pggit_alertd.rendering import apprise, digests, pagerduty, slack, webhook
 from pggit_alertd.rendering import mail as mail_rendering
-from pggit_alertd.rendering import pagerduty, slack
-from pggit_alertd.rendering.facts import facts, footer, headline
-
-NASTY = [
-    "<!channel> <!here> <!everyone> <@U123> <https://evil.example|click>",
-    "a\r\nBcc: victim@example.com\r\n\r\nbody",
-    "a\nSubject: other",
-    "\x00\x01\x1b[31m\x7f\x85\u2028\u2029",
-    "\u202egnp.exe\u2066",
-    "\ud800\udfff lone",
-    "&amp;&lt;" * 500,
-    "=?utf-8?q?=0D=0ABcc:_x?=",
-    '"}],"text":"x',
-    "${jndi:ldap://x} {{7*7}} {% raw %} %s %(name)s",
-    "<script>alert(1)</script>",
-    "```` ``` *_~`",
-    "x" * 1_000_000,
-    "👩‍👩‍👧‍👦" * 3000,
-    "\u0301" * 5000,
-    "ﷺ" * 5000,
-    ".\r\n.\r\n",
-]
-TEXT = st.one_of(
-    st.text(max_size=80), st.text(st.characters(codec=None, categories=None), max_size=60), st.sampled_from(NASTY)
-)
-NUMBER = st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1))
-
-
-@st.composite
-def notifications(draw: st.DrawFn) -> Notification:
-    """Return a notification made of anything a database row could hold, and more."""
-    alert = Alert(
-        alert_id=draw(NUMBER),
-        operation_type=draw(TEXT),
-        alert_type=draw(st.one_of(st.sampled_from(["THRESHOLD_EXCEEDED", "ANOMALY", "DEGRADATION"]), TEXT)),
-        severity=draw(st.sampled_from(list(Severity))),
-        message=draw(TEXT),
-        occurred_at=draw(st.datetimes(timezones=st.just(UTC))),
-        duration_us=draw(NUMBER),
-        baseline_p99_us=draw(NUMBER),
-        factor=draw(st.one_of(st.none(), st.floats())),
-        operation_name=draw(st.one_of(st.none(), TEXT)),
-        branch=draw(st.one_of(st.none(), TEXT)),
-        user_name=draw(st.one_of(st.none(), TEXT)),
-        metric_id=draw(NUMBER),
-        escalated=draw(st.booleans()),
-    )
-    return Notification(draw(TEXT), draw(TEXT), alert, draw(st.sampled_from(list(Event))), draw(st.booleans()))
+from pggit_alertd.rendering.facts import facts, footer, note
+from pggit_alertd.rendering.headlines import headline
 
 
 def _strings(value: Any) -> Iterator[str]:
@@ -162,16 +117,52 @@ EXPECTED_HEADERS = {
 }
 
 
+@settings(max_examples=100, deadline=None)
+@given(notifications())
+def test_webhook_bodies_keep_their_limit_and_their_names(notification: Notification) -> None:
+    """The body is JSON within the documented limit, its strings are clean, and its keys are the documented ones."""
+    data = webhook.body(notification, "pggit")
+    assert len(data) <= webhook.BODY_LIMIT
+    body = json.loads(data)
+    assert set(body) == {"type", "timestamp", "id", "data"}
+    assert re.fullmatch(r"(alert|system)\.(triggered|acknowledged|resolved)", body["type"])
+    assert re.fullmatch("msg_[0-9a-f]{24}", body["id"])
+    for text in _strings(body):
+        assert text
+        assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", text)
+    assert webhook.body(notification, "pggit") == data
+
+
+@settings(max_examples=100, deadline=None)
+@given(notifications())
+def test_apprise_texts_keep_their_limits_and_address_nobody(notification: Notification) -> None:
+    """Title and body are bounded and hold nothing that a service could read as a tag, a mention or a code fence."""
+    made = apprise.text(notification)
+    assert 0 < len(made.title) <= apprise.TITLE_LIMIT
+    assert 0 < len(made.body) <= apprise.BODY_LIMIT
+    assert not set("<>@`") & set(made.title + made.body)
+    assert "\n" not in made.title
+    assert (made.title + made.body).encode()
+
+
 @given(notifications())
 def test_facts_are_single_lines_without_gaps(notification: Notification) -> None:
     """Every line is one line, nothing in it is empty, and what is unknown is not mentioned."""
     lines = [headline(notification), footer(notification), *(part for fact in facts(notification) for part in fact)]
+    lines += digests.lines(notification, 10)
+    if notification.alert.note and (sentence := note(notification)):
+        lines.append(sentence)
+    if (table := digests.table(notification, 10)) is not None:
+        lines += [table.title, *table.columns]
+        assert {len(row) for row in table.rows} == {len(table.columns)}
     for line in lines:
         assert line
         assert line == line.strip()
         assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]", line)
+    labels = {fact.label for fact in facts(notification)}
     if notification.alert.duration_us is None:
-        assert "Took" not in {fact.label for fact in facts(notification)}
+        assert not labels & {"Took", "Worst took"}
+    assert len(labels) == len(facts(notification)) <= slack.FIELDS_LIMIT
 
 
 def test_a_mail_has_the_headers_that_keep_robots_and_threads_in_order() -> None:
@@ -233,13 +224,18 @@ def test_identifiers_survive_a_domain_of_any_length() -> None:
         assert str(message[name]).endswith(f"{domain}>")
 
 
-@pytest.mark.parametrize("name", ["email", "slack", "pagerduty"])
+@pytest.mark.parametrize("name", NAMES)
 async def test_no_channel_raises_while_rendering(name: str) -> None:
     """Rendering is defined for the nastiest texts we know, in every field at once."""
     made = build(ChannelOptions(smtp_url="smtp://m.example", email_from="a@b.example"))
     channel: Channel[Any, Any] = made[name]
     destination = channel.parse(
-        {"to": "ops@example.com", "webhook": "https://hooks.slack.com/services/x", "routing_key": "k" * 31 + "1"}
+        {
+            "to": "ops@example.com",
+            "webhook": "https://hooks.slack.com/services/x",
+            "routing_key": "k" * 31 + "1",
+            "url": "discord://id/token" if name == "apprise" else "https://example.com/hook",
+        }
     )
     for text in NASTY:
         alert = Alert(

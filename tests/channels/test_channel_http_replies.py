@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
-from channels.rig import NOTIFICATION, TOKEN, notification
+from channels.conftest import Certificates
+from channels.rig import NOTIFICATION, ROUTING_KEY, TOKEN, notification
 from pggit_alertd.channels import Channel, ChannelOptions, build, slack
-from pggit_alertd.channels.http import BODY_LIMIT, RETRY_AFTER_LIMIT, Reply, parse_retry_after
+from pggit_alertd.channels.endpoints import endpoint
+from pggit_alertd.channels.http import BODY_LIMIT, RETRY_AFTER_LIMIT, HttpClient, Reply, parse_retry_after
+from pggit_alertd.channels.pagerduty import PagerDutyChannel
 from pggit_alertd.demo.sinks import Answer, HttpSink
 from pggit_alertd.model import Delivered, Event, Permanent, Reason, Receipt, Scope, Severity, Transient
 from pggit_alertd.rendering import pagerduty
@@ -21,6 +24,7 @@ Shape = tuple[Any, ...]
 
 GONE = sorted(slack.GONE)
 REFUSED = sorted(slack.REFUSED)
+BAD_WORDS = [(status, word) for status in (200, 400) for word in REFUSED]
 JSON_429 = '{"retry_after":7,"ok":false,"error":"rate_limited"}'
 PD_KEY = (
     '{"status":"invalid event","message":"Event object is invalid","errors":["Length of \'routing_key\' is incorrect"]}'
@@ -75,7 +79,15 @@ SLACK_TABLE = [
     (Answer(400, '{"ok":false,"error":"no_service"}'), permanent(Reason.DESTINATION_GONE, 400, Scope.DESTINATION)),
     *((Answer(200, word), permanent(Reason.DESTINATION_GONE, 200, Scope.DESTINATION)) for word in GONE),
     *((Answer(400, word), permanent(Reason.DESTINATION_GONE, 400, Scope.DESTINATION)) for word in GONE),
-    *((Answer(400, word), permanent(Reason.REFUSED_MESSAGE, 400, Scope.MESSAGE)) for word in REFUSED),
+    *((Answer(403, word), permanent(Reason.DESTINATION_GONE, 403, Scope.DESTINATION)) for word in GONE),
+    *((Answer(status, word), permanent(Reason.REFUSED_MESSAGE, status, Scope.MESSAGE)) for status, word in BAD_WORDS),
+    (Answer(400, "a word nobody knows"), permanent(Reason.REFUSED_MESSAGE, 400, Scope.MESSAGE)),
+    (Answer(404, "channel_not_found"), permanent(Reason.DESTINATION_GONE, 404, Scope.DESTINATION)),
+    (Answer(410, "channel_is_archived"), permanent(Reason.DESTINATION_GONE, 410, Scope.DESTINATION)),
+    (Answer(425, ""), transient(Reason.TIMEOUT, 425)),
+    (Answer(500, "channel_not_found"), transient(Reason.SERVER_ERROR, 500)),
+    (Answer(503, ""), transient(Reason.SERVER_ERROR, 503)),
+    (Answer(429, "", {"Retry-After": "0"}), transient(Reason.RATE_LIMITED, 429, 0.0)),
 ]
 
 PAGERDUTY_TABLE = [
@@ -94,6 +106,15 @@ PAGERDUTY_TABLE = [
     (Answer(403, ""), permanent(Reason.AUTH, 403, Scope.DESTINATION)),
     (Answer(404, ""), permanent(Reason.DESTINATION_GONE, 404, Scope.DESTINATION)),
     (Answer(301, ""), permanent(Reason.CLIENT_ERROR, 301, Scope.DESTINATION)),
+    *(
+        (Answer(status, ""), permanent(Reason.CLIENT_ERROR, status, Scope.DESTINATION))
+        for status in (402, 405, 406, 422)
+    ),
+    (Answer(410, ""), permanent(Reason.DESTINATION_GONE, 410, Scope.DESTINATION)),
+    (Answer(425, ""), transient(Reason.TIMEOUT, 425)),
+    (Answer(502, ""), transient(Reason.SERVER_ERROR, 502)),
+    (Answer(503, "", {"Retry-After": "9"}), transient(Reason.SERVER_ERROR, 503, 9.0)),
+    (Answer(504, "", {"Retry-After": "9"}), transient(Reason.SERVER_ERROR, 504)),
 ]
 
 
@@ -172,26 +193,6 @@ async def test_an_answer_of_any_length_is_read_only_so_far(
     assert isinstance(await _deliver(channels, configs, "slack"), Delivered)
 
 
-async def test_an_answer_cut_in_its_body_is_ambiguous(
-    channels: Channels, configs: Configs, http_sink: HttpSink
-) -> None:
-    """A head without its body is no answer."""
-    http_sink.script(Answer(200, "o", cut="body"))
-    receipt = await _deliver(channels, configs, "slack")
-    assert isinstance(receipt, Transient)
-    assert (receipt.reason, receipt.ambiguous) == (Reason.CONNECTION, True)
-
-
-async def test_an_answer_that_drips_is_bounded_by_the_deadline(
-    channels: Channels, configs: Configs, http_sink: HttpSink
-) -> None:
-    """Bytes that keep coming do not extend the attempt."""
-    http_sink.script(Answer(200, "x" * 1000, drip=0.05))
-    receipt = await _deliver(channels, configs, "slack")
-    assert isinstance(receipt, Transient)
-    assert (receipt.reason, receipt.ambiguous) == (Reason.TIMEOUT, True)
-
-
 @pytest.mark.parametrize(
     "garbage", [b"HTTP/9.9 what\r\n\r\n", b"\x00\x01\x02\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n"]
 )
@@ -265,6 +266,32 @@ async def test_tls_is_verified(certificates: Any, http_sink: HttpSink) -> None:
     assert http_sink.received == 0
 
 
+async def test_a_certificate_for_another_name_stops_the_message(certificates: Certificates) -> None:
+    """A receiver that proves to be somebody else gets nothing, and it may be mended."""
+    async with HttpSink(tls=certificates.misnamed) as sink:
+        made = build(
+            ChannelOptions(
+                pagerduty_url=sink.url,
+                allow_insecure_destinations=True,
+                http_deadline=5,
+                tls_context=certificates.client,
+            )
+        )
+        for name, config in (
+            ("slack", {"webhook": sink.slack_url(TOKEN)}),
+            ("pagerduty", {"routing_key": ROUTING_KEY}),
+            ("webhook", {"url": sink.hook_url(TOKEN)}),
+        ):
+            destination = made[name].parse(config)
+            receipt = await made[name].send(destination, made[name].render(NOTIFICATION, destination))
+            assert isinstance(receipt, Transient)
+            assert (receipt.reason, receipt.ambiguous) == (Reason.TLS, False)
+            assert TOKEN not in receipt.detail
+        assert sink.received == 0
+        for each in made.values():
+            await each.aclose()
+
+
 async def test_an_unknown_host_is_transient_and_certain(channels: Channels) -> None:
     """A name that can't be resolved may be resolvable later, and nothing has been sent."""
     channel = channels["slack"]
@@ -285,6 +312,45 @@ async def test_repeated_events_fold_into_one_incident(
     for event in (Event.TRIGGERED, Event.TRIGGERED, Event.ACKNOWLEDGED, Event.RESOLVED):
         await channel.send(destination, channel.render(replace(NOTIFICATION, event=event), destination))
     assert list(http_sink.incidents.values()) == [["trigger", "trigger", "acknowledge", "resolve"]]
+
+
+class Time:
+    """A monotonic clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+async def test_a_pagerduty_key_that_keeps_saying_429_is_left_alone_for_longer(http_sink: HttpSink) -> None:
+    """30 s, 60 s, 120 s, ... for that key alone; refusals together are one; a success begins anew."""
+    client = HttpClient(deadline=5.0, user_agent="test", allow_insecure=True)
+    enqueue = endpoint(f"{http_sink.url}/v2/enqueue", key="x", allow_insecure=True)
+    time = Time()
+    channel = PagerDutyChannel(client, enqueue, deadline=5.0, monotonic=time)
+
+    async def post(key: str = ROUTING_KEY) -> Receipt:
+        destination = channel.parse({"routing_key": key})
+        return await channel.send(destination, channel.render(NOTIFICATION, destination))
+
+    def waits(receipts: list[Receipt]) -> list[float | None]:
+        return [receipt.retry_after for receipt in receipts if isinstance(receipt, Transient)]
+
+    http_sink.always(Answer(429, "Request Limit Exceeded"))
+    for expected in (30.0, 60.0, 120.0, 240.0, 480.0, 480.0):
+        assert waits(list(await asyncio.gather(*(post() for _ in range(5))))) == [expected] * 5
+        time.now += expected
+    assert waits([await post("o" * 31 + "1")]) == [30.0]
+    http_sink.always(Answer(429, "", {"Retry-After": "3"}))
+    assert waits([await post()]) == [3.0]
+    http_sink.always(None)
+    assert isinstance(await post(), Delivered)
+    http_sink.always(Answer(429, "Request Limit Exceeded"))
+    assert waits([await post()]) == [30.0]
+    await channel.aclose()
 
 
 async def test_slack_says_channel_and_colour(channels: Channels, configs: Configs, http_sink: HttpSink) -> None:

@@ -120,7 +120,7 @@ async def test_retention_drops_whole_months_and_empties_the_default_partition(co
 
 
 async def test_retention_keeps_held_baselines_and_open_runs(connection: Connection) -> None:
-    """History goes, candidates that wait for a human stay; runs go, one that is still open stays; silent workers go."""
+    """What is over goes: history, runs, conditions, silent workers; what waits for a human or is still open stays."""
     await connection.execute("""
         INSERT INTO pggit.performance_baseline_history
             (operation_type, status, calculated_at, decided_by, decided_at, error_message)
@@ -140,10 +140,16 @@ async def test_retention_keeps_held_baselines_and_open_runs(connection: Connecti
         INSERT INTO pggit.alertd_worker (worker, hostname, version, last_beat_at)
         VALUES ('old', 'h', '0', now() - interval '91 days'), ('new', 'h', '0', now())
     """)
+    await connection.execute("""
+        INSERT INTO pggit.alertd_condition (kind, subject, severity, detail, since, resolved_at)
+        VALUES ('outbox', '', 'CRITICAL', 'm', now() - interval '92 days', now() - interval '91 days'),
+            ('outbox', '', 'CRITICAL', 'm', now() - interval '92 days', NULL)
+    """)
     assert await purge_all(connection) == {
         "performance_baseline_history": 3,
         "scheduled_job_run": 1,
         "alertd_worker": 1,
+        "alertd_condition": 1,
     }
     assert await purge_all(connection) == {}
 
@@ -217,7 +223,7 @@ async def test_rows_in_the_default_partition_move_into_their_month_unchanged(con
     await connection.execute(LOG.encode(), (month(0), 1))
     assert await one(connection, "SELECT max(log_id) FROM pggit.alert_notification_log") == 1011
     indexes = "SELECT count(*) FROM pg_index WHERE indrelid = %s::regclass"
-    assert await one(connection, indexes, f"pggit.{named(month(0))}") == 4
+    assert await one(connection, indexes, f"pggit.{named(month(0))}") == 5
 
 
 async def test_a_month_too_big_to_move_at_once_stays_and_is_reported(connection: Connection) -> None:

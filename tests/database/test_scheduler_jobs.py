@@ -10,6 +10,7 @@ from psycopg.conninfo import make_conninfo
 from pggit_alertd import jobs
 from pggit_alertd.database.pool import Database
 from pggit_alertd.errors import DatabaseError, JobBusy, JobIncomplete
+from pggit_alertd.metrics import JOBS
 from pggit_alertd.settings import Settings
 from support.replicas import replicas
 
@@ -155,15 +156,17 @@ async def test_the_daemons_role_may_run_every_job_and_keep_the_schedule(
     await connection.execute("UPDATE pggit.scheduled_job SET updated_at = now() - interval '1 day', grace = '25 hours'")
     async with replicas(as_daemon, jobs.registry(settings)) as (replica,):
         async with asyncio.timeout(20):
-            while not all(replica.counted(job, "succeeded") for job in ("baselines", "retention", "partitions")):
+            while not all(replica.counted(job, "succeeded") for job in JOBS):
                 await replica.round()
         assert replica.loop_errors() == 0
-        assert not any(replica.counted(job, "failed") for job in ("baselines", "retention", "partitions"))
+        assert not any(replica.counted(job, "failed") for job in JOBS)
     made = await connection.execute("SELECT job, status FROM pggit.scheduled_job_run ORDER BY job")
     assert await made.fetchall() == [
         ("baselines", "succeeded"),
+        ("maintenance_windows", "succeeded"),
         ("partitions", "succeeded"),
         ("retention", "succeeded"),
+        ("self_check", "succeeded"),
     ]
 
 

@@ -8,7 +8,8 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
-from support.alerts import EMAIL, PAGERDUTY, SLACK, WEBHOOK, Alerts
+from pggit_alertd.channels import NAMES
+from support.alerts import APPRISE, EMAIL, HOOK, PAGERDUTY, SLACK, WEBHOOK, Alerts
 
 pytestmark = pytest.mark.servers
 
@@ -31,9 +32,13 @@ JUNK: list[Any] = [
     None,
     [[["deep"]]],
     {"to": None, "webhook": None, "service_key": None},
-    {"to": 5, "webhook": 5, "service_key": 5},
+    {"to": 5, "webhook": 5, "service_key": 5, "url": 5, "urls": 5},
     {"to": [], "cc": [], "email": [], "webhook": "", "service_key": ""},
-    {"to": {}, "webhook": {}, "service_key": {}},
+    {"to": {}, "webhook": {}, "service_key": {}, "url": {}},
+    {"url": None, "urls": []},
+    {"url": None, "urls": [None]},
+    {"url": [], "urls": ["discord://id/token"]},
+    {"url": "no scheme", "urls": "no scheme"},
     {"to": [[]], "webhook": [WEBHOOK], "service_key": ["k"]},
     {"to": [None], "webhook": "   ", "service_key": " \t\n"},
     {"to": ["ops@example.com", 5], "webhook": "ftp://example.com/x", "service_key": False},
@@ -76,7 +81,7 @@ async def test_the_design_documents_examples_work_as_they_stand(alerts: Alerts) 
     assert [row[1:] for row in await alerts.log()] == [("suppressed", "no_matching_setting")] * 2
 
 
-@pytest.mark.parametrize("channel", ["email", "slack", "pagerduty"])
+@pytest.mark.parametrize("channel", NAMES)
 async def test_a_broken_setting_is_accepted_with_a_warning_and_spoils_nothing(alerts: Alerts, channel: str) -> None:
     """Each broken row warns with a mend, its alert is kept as failed with that reason, and a good setting delivers."""
     for config in JUNK:
@@ -125,7 +130,7 @@ async def test_unknown_channels_types_and_severities_are_warned_about(alerts: Al
     """A typo is accepted, named in a warning, and harms nobody; its alerts are kept where the channel is at fault."""
     for channel in ["carrier pigeon", "", "SLACKK", "c" * 500]:
         await alerts.setting(channel, SLACK)
-    assert sum("must be email, slack or pagerduty" in notice for notice in alerts.notices) == 4
+    assert sum("must be email, slack, pagerduty, webhook or apprise" in notice for notice in alerts.notices) == 4
     await alerts.setting(alert_type="TRESHOLD", severity="BAD")
     assert sum("matches no alert" in notice for notice in alerts.notices) == 2
     await alerts.alert()
@@ -169,9 +174,10 @@ async def test_operation_patterns_know_star_and_question_mark_only(alerts: Alert
 
 async def test_the_functions_that_describe_a_setting_take_anything(alerts: Alerts) -> None:
     """NULL, unknown channels and every kind of JSON give a defined answer, never an error."""
-    channels: list[str | None] = [None, "", "email", "slack", "pagerduty", "webhook"]
+    channels: list[str | None] = [None, "", "carrier pigeon", *NAMES]
+    working = {"email": EMAIL, "slack": SLACK, "pagerduty": PAGERDUTY, "webhook": HOOK, "apprise": APPRISE}
     for channel in channels:
-        for config in [*JUNK, SLACK, EMAIL, PAGERDUTY]:
+        for config in [*JUNK, *working.values()]:
             problem, recipient, _key = (
                 await alerts.rows(
                     "SELECT pggit.notification_setting_problem(%(c)s, %(j)s), pggit.masked_recipient(%(c)s, %(j)s),"
@@ -179,7 +185,7 @@ async def test_the_functions_that_describe_a_setting_take_anything(alerts: Alert
                     *(value for _ in range(3) for value in (channel, json.dumps(config))),
                 )
             )[0]
-            usable = config is {"email": EMAIL, "slack": SLACK, "pagerduty": PAGERDUTY}.get(channel or "", ...)
+            usable = channel is not None and config is working.get(channel, ...)
             assert (problem is None) is usable, (channel, config, problem)
             assert recipient
         assert await alerts.rows(
@@ -190,6 +196,56 @@ async def test_the_functions_that_describe_a_setting_take_anything(alerts: Alert
     assert await alerts.rows(
         "SELECT pggit.mail_addresses(NULL), pggit.mail_addresses('[]'), pggit.mail_addresses_problem('to', NULL)"
     ) == [([], [], None)]
+
+
+async def test_webhooks_and_apprise_are_described_without_their_secrets(alerts: Alerts) -> None:
+    """Recipient and key name the endpoint by a digest, the same for the same endpoint, and show nothing of it."""
+    hook = {"url": "https://example.com/hooks/c4n4ry", "secret": "c4n4ry" * 5, "headers": {"Authorization": "c4n4ry"}}
+    for channel, config, other in (
+        ("webhook", hook, {"url": "https://example.com/hooks/other"}),
+        ("Apprise", {"url": "tgram://c4n4ry/1"}, {"urls": ["tgram://c4n4ry/1", "tgram://c4n4ry/2"]}),
+    ):
+        described = [
+            (
+                await alerts.rows(
+                    "SELECT pggit.notification_setting_problem(%s, %s::jsonb), pggit.masked_recipient(%s, %s::jsonb),"
+                    " pggit.destination_key(%s, %s::jsonb)",
+                    *(value for _ in range(3) for value in (channel, json.dumps(each))),
+                )
+            )[0]
+            for each in (config, {**config, "note": 1}, other)
+        ]
+        first, same, different = described
+        assert first == same
+        assert first[1:] != different[1:]
+        assert first[0] is None
+        assert first[2].startswith(f"{channel.lower()}:")
+        assert first[1] == f"{channel.lower()} {first[2][-6:]}"
+        assert "c4n4ry" not in str(described)
+
+
+async def test_what_a_webhook_holds_beside_its_url_is_looked_at(alerts: Alerts) -> None:
+    """A secret or headers of a kind that can't work are named, JSON null and absence are fine, nothing is echoed."""
+    for more, complaint in (
+        ({"secret": 7}, '"secret"'),
+        ({"secret": {"c4n4ry": 1}}, '"secret"'),
+        ({"headers": ["c4n4ry"]}, '"headers"'),
+        ({"headers": "c4n4ry"}, '"headers"'),
+        ({"secret": None, "headers": None}, None),
+        ({"secret": ["a" * 30, "b" * 30], "headers": {}}, None),
+    ):
+        problem = await alerts.value(
+            "SELECT pggit.notification_setting_problem('webhook', %s::jsonb)", json.dumps({**HOOK, **more})
+        )
+        assert (problem is None) if complaint is None else (complaint in problem)
+        assert "c4n4ry" not in str(problem)
+    for config in (None, "null", "[]", '"x"', "7"):
+        rows = await alerts.rows(
+            "SELECT pggit.webhook_setting_problem(%s::jsonb) IS NULL, pggit.apprise_setting_problem(%s::jsonb) IS NULL",
+            config,
+            config,
+        )
+        assert rows == [(False, False)]
 
 
 async def test_all_three_ways_to_write_addresses_are_read(alerts: Alerts) -> None:

@@ -33,6 +33,13 @@ BROKEN: list[tuple[str | None, str | None]] = [
     ("pagerduty", '{"service_key": null}'),
     ("pagerduty", '{"service_key": "short"}'),
     ("pagerduty", '{"service_key": {"a": "b"}}'),
+    ("webhook", "{}"),
+    ("webhook", '{"url": 7}'),
+    ("webhook", '{"url": "http://127.0.0.1/x", "secret": "short"}'),
+    ("webhook", '{"url": "http://127.0.0.1/x", "headers": {"Host": "x"}}'),
+    ("apprise", "{}"),
+    ("apprise", '{"urls": []}'),
+    ("apprise", '{"url": "https://example.com/x"}'),
     ("carrier pigeon", "{}"),
     ("", "{}"),
     ("x" * 1_000_000, "{}"),
@@ -47,7 +54,7 @@ UNMATCHED = (
 
 
 async def test_broken_settings_harm_nobody_else(set_up: Stage) -> None:
-    """Among 36 broken rows three good ones deliver at once; each broken row ends as failed, naming the mend."""
+    """Among dozens of broken rows three good ones deliver at once; each broken row ends as failed, naming the mend."""
     for channel, config in BROKEN:
         await set_up.alerts.rows(
             "INSERT INTO pggit.alert_notification_settings (alert_type, severity, notification_channel, config) "

@@ -50,6 +50,8 @@ class Bench:
             "email": {"to": [ADDRESS]},
             "slack": {"webhook": self.http.slack_url(TOKEN), "channel": "#ops"},
             "pagerduty": {"service_key": ROUTING_KEY},
+            "webhook": {"url": self.http.hook_url(TOKEN), "secret": "a phrase that is long enough"},
+            "apprise": {"url": f"json://127.0.0.1:{self.http.port}/hooks/{TOKEN}"},
         }
         cursor = await self.connection.execute(
             "INSERT INTO pggit.alert_notification_settings "
@@ -115,6 +117,19 @@ async def test_a_test_for_pagerduty_opens_an_incident_and_resolves_it(bench: Ben
     assert "[TEST]" in http.requests[0].json()["payload"]["summary"]
     assert http.requests[0].json()["payload"]["severity"] == "info"
     assert await bench.log() == [("test", "triggered", None, 202), ("test", "resolved", None, 202)]
+
+
+async def test_a_test_for_a_webhook_and_for_apprise_is_marked(bench: Bench, http: HttpSink) -> None:
+    """The webhook's body says so in a key of its own, Apprise's title in words; the log has both."""
+    for channel in ("webhook", "apprise"):
+        ended = await bench.send(await bench.setting(channel))
+        assert ended.status == 0, ended.err
+        assert "triggered: delivered" in ended.out
+    hook, apprise = (request.json() for request in http.requests)
+    assert hook["data"]["test"] is True
+    assert "[TEST]" in hook["data"]["headline"]
+    assert apprise["title"].startswith("INFO: [TEST] ")
+    assert await bench.log() == [("test", "triggered", None, 200), ("test", "triggered", None, None)]
 
 
 async def test_each_test_is_a_new_incident(bench: Bench, http: HttpSink) -> None:

@@ -13,7 +13,7 @@ from support.daemon import Daemon, Stage, as_url
 
 _TOO_OLD = """
 CREATE TABLE kept AS SELECT * FROM pggit.alertd_migration;
-DELETE FROM pggit.alertd_migration WHERE name LIKE '%0003%'
+DELETE FROM pggit.alertd_migration WHERE name = (SELECT max(name) FROM kept WHERE kind = 'migration')
 """
 _TOO_NEW = """
 INSERT INTO pggit.alertd_migration (kind, name, checksum, release)
@@ -23,7 +23,7 @@ MISFITS = [
     ("ALTER SCHEMA pggit RENAME TO away", "ALTER SCHEMA away RENAME TO pggit", "run `pggit-alertd migrate up`"),
     (
         _TOO_OLD,
-        "INSERT INTO pggit.alertd_migration SELECT * FROM kept WHERE name LIKE '%0003%'",
+        "INSERT INTO pggit.alertd_migration SELECT * FROM kept WHERE kind = 'migration' ORDER BY name DESC LIMIT 1",
         "older than release",
     ),
     (

@@ -16,14 +16,32 @@ RELEASE = Release(sql_directory())
 NAMES = sorted(
     path.stem for path in (sql_directory() / "queries").glob("*.sql") if not path.stem.startswith("migration_")
 )
+# What only an operator may do, from the command line.
+DECISIONS = {"snooze_add", "snooze_cancel"}
 FORBIDDEN = [
     ("pggit_alertd_reader", "SELECT config FROM pggit.alert_notification_settings"),
     ("pggit_alertd_reader", "DELETE FROM pggit.alert_notification_log"),
     ("pggit_alertd_reader", "SELECT pggit.approve_baseline(1)"),
+    ("pggit_alertd_reader", "SELECT pggit.discard_notifications('{1}', 'why')"),
+    ("pggit_alertd_reader", "SELECT pggit.replay_notifications('{1}')"),
+    ("pggit_alertd_daemon", "SELECT pggit.replay_notifications('{1}')"),
+    ("pggit_alertd_daemon", "SELECT pggit.erase_recipient('a@example.com')"),
+    ("pggit_alertd_operator", "DELETE FROM pggit.notification_settings_audit"),
+    ("pggit_alertd_operator", "INSERT INTO pggit.notification_settings_audit VALUES (1)"),
+    ("pggit_alertd_reader", "SELECT pggit.notify_operators('drill', 'INFO', 'm')"),
+    ("pggit_alertd_operator", "SELECT * FROM pggit.self_check()"),
+    ("pggit_alertd_operator", "DELETE FROM pggit.alertd_condition"),
     ("pggit_alertd_reader", "UPDATE pggit.alert_notification_queue SET status = 'sent'"),
     ("pggit_alertd_operator", "UPDATE pggit.alert_notification_queue SET status = 'sent'"),
     ("pggit_alertd_operator", "UPDATE pggit.performance_baselines SET is_active = FALSE"),
     ("pggit_alertd_operator", "DELETE FROM pggit.alert_notification_log"),
+    ("pggit_alertd_reader", "SELECT pggit.snooze_alerts('r', '1 hour')"),
+    ("pggit_alertd_reader", "SELECT pggit.cancel_snooze(1)"),
+    ("pggit_alertd_operator", "UPDATE pggit.alert_snooze SET reason = 'other'"),
+    ("pggit_alertd_operator", "DELETE FROM pggit.alert_snooze"),
+    ("pggit_alertd_operator", "SELECT pggit.release_muted_alerts()"),
+    ("pggit_alertd_daemon", "SELECT pggit.snooze_alerts('r', '1 hour')"),
+    ("pggit_alertd_daemon", "SELECT pggit.cancel_snooze(1)"),
     ("pggit_alertd_daemon", "DELETE FROM pggit.performance_metrics"),
     ("pggit_alertd_daemon", "DELETE FROM pggit.alert_notification_settings"),
     ("pggit_alertd_daemon", "UPDATE pggit.performance_alerts SET is_acknowledged = TRUE"),
@@ -31,6 +49,21 @@ FORBIDDEN = [
 ALLOWED = [
     ("pggit_alertd_reader", "SELECT * FROM pggit.alert_notification_queue, pggit.alert_notification_log"),
     ("pggit_alertd_reader", "SELECT setting_id, recipient, enabled FROM pggit.alert_notification_settings"),
+    ("pggit_alertd_reader", "SELECT * FROM pggit.dead_letters()"),
+    ("pggit_alertd_reader", "SELECT * FROM pggit.explain_alert(1)"),
+    ("pggit_alertd_reader", "SELECT * FROM pggit.v_alert_history, pggit.notification_settings_audit"),
+    ("pggit_alertd_operator", "SELECT * FROM pggit.replay_notifications('{1}')"),
+    ("pggit_alertd_operator", "SELECT * FROM pggit.discard_notifications('{1}', 'why')"),
+    ("pggit_alertd_reader", "SELECT * FROM pggit.v_system_health, pggit.v_notification_delivery"),
+    ("pggit_alertd_reader", "SELECT * FROM pggit.v_notification_failures, pggit.alertd_condition"),
+    ("pggit_alertd_operator", "SELECT * FROM pggit.current_conditions()"),
+    ("pggit_alertd_operator", "SELECT pggit.notify_operators('drill', 'INFO', 'm')"),
+    ("pggit_alertd_reader", "SELECT * FROM pggit.v_active_snoozes, pggit.alert_snooze, pggit.alert_muted"),
+    ("pggit_alertd_operator", "SELECT pggit.snooze_alerts('r', '1 hour', p_setting_id => NULL)"),
+    ("pggit_alertd_operator", "SELECT pggit.cancel_snooze(1, 'done')"),
+    ("pggit_alertd_operator", "SELECT pggit.expand_snooze(1, '{}', now())"),
+    ("pggit_alertd_daemon", "SELECT * FROM pggit.release_muted_alerts()"),
+    ("pggit_alertd_daemon", "SELECT pggit.expand_snooze(1, '{}', now())"),
     ("pggit_alertd_operator", "SELECT config FROM pggit.alert_notification_settings"),
     ("pggit_alertd_operator", "UPDATE pggit.alert_notification_settings SET enabled = FALSE"),
     ("pggit_alertd_operator", "SELECT * FROM pggit.recalculate_all_baselines_rolling(7, 10, FALSE)"),
@@ -47,7 +80,10 @@ ALLOWED = [
     ("pggit_alertd_daemon", "SELECT * FROM pggit.recalculate_all_baselines_rolling()"),
     ("pggit_alertd_daemon", "SELECT * FROM pggit.maintain_log_partitions(1)"),
     ("pggit_alertd_daemon", "SELECT * FROM pggit.purge_notifications()"),
+    ("pggit_alertd_daemon", "SELECT * FROM pggit.self_check()"),
 ]
+OPERATORS = ("deadletter_", "settings_history")
+"""Statements that people run, with an operator's login."""
 PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
@@ -57,10 +93,13 @@ async def as_role(connection: psycopg.AsyncConnection[Any], role: str) -> None:
 
 
 async def test_the_daemon_may_run_every_query(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Each statement of sql/queries can be planned and started with the daemon's role alone."""
-    await as_role(connection, "pggit_alertd_daemon")
+    """Each statement of sql/queries can be planned and started with the daemon's role alone, or its operator's."""
     refused: list[str] = []
     for name in NAMES:
+        await as_role(
+            connection,
+            "pggit_alertd_operator" if name.startswith(OPERATORS) or name in DECISIONS else "pggit_alertd_daemon",
+        )
         text = queries.load(name)
         if re.match(r"(?i)\s*(SELECT|WITH|INSERT|UPDATE|DELETE)\b", text):
             try:

@@ -12,6 +12,8 @@ WEBHOOK = "https://hooks.slack.com/services/T00/B00/x"
 SLACK: dict[str, Any] = {"webhook": WEBHOOK, "channel": "#pgit-alerts"}
 EMAIL: dict[str, Any] = {"to": ["ops@example.com"]}
 PAGERDUTY: dict[str, Any] = {"service_key": "0123456789abcdef0123456789abcdef"}
+HOOK: dict[str, Any] = {"url": "https://example.com/hooks/T00B00x"}
+APPRISE: dict[str, Any] = {"urls": ["tgram://123456:token/42", "discord://id/token"]}
 
 
 class Alerts:
@@ -109,7 +111,13 @@ class Alerts:
         enabled: bool | None = True,
     ) -> int:
         """Insert a notification setting; `config` is any JSON value (None is null), by default one that works."""
-        working = {"slack": SLACK, "email": EMAIL, "pagerduty": PAGERDUTY}.get(channel)
+        working = {
+            "slack": SLACK,
+            "email": EMAIL,
+            "pagerduty": PAGERDUTY,
+            "webhook": HOOK,
+            "apprise": APPRISE,
+        }.get(channel)
         return int(
             await self.value(
                 """
@@ -128,7 +136,7 @@ class Alerts:
 
     async def route(self, limit: int = 500) -> tuple[int, int, int]:
         """Call the router; return alerts, notifications queued, notifications refused."""
-        routed, queued, refused = (await self.rows("SELECT * FROM pggit.route_alerts(%s)", limit))[0]
+        routed, queued, refused = (await self.rows("SELECT * FROM pggit.route_alerts(%s)", limit))[0][:3]
         return routed, queued, refused
 
     async def queue(self, columns: str = "alert_id, channel, status", where: str = "TRUE") -> list[tuple[Any, ...]]:

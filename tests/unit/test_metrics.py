@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pggit_alertd import __version__
+from pggit_alertd.channels import NAMES
 from pggit_alertd.metrics import CHANNELS, CONTENT_TYPE, JOBS, OUTCOMES, REASONS, Metrics
 from pggit_alertd.model import Outcome, Reason, Severity
 
@@ -22,6 +23,9 @@ COUNTS = {
     "unacknowledged",
     "listener_up",
     "database_up",
+    "condition",
+    "workers",
+    "active_snoozes",
 }
 ABBREVIATED = re.compile(r"_(?:ms|us|ns|sec|secs|millis|min|minutes|hours|kb|mb|pct|percent)(?:_|$)")
 
@@ -35,7 +39,7 @@ def test_names_follow_the_conventions() -> None:
     """Each metric has help, a base unit, `_total` if and only if it is a counter, and no type in its name."""
     text = page()
     families = [family for family in text_string_to_metric_families(text) if family.name.startswith("pggit_alertd_")]
-    assert len(families) == 24
+    assert len(families) == 32
     for family in families:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         assert f"# HELP {name} " in text
@@ -48,7 +52,7 @@ def test_names_follow_the_conventions() -> None:
         assert not ABBREVIATED.search(name)
         for sample in family.samples:
             assert set(sample.labels) <= {
-                "channel", "outcome", "reason", "severity", "status", "state", "loop", "job", "version", "le"
+                "channel", "outcome", "reason", "severity", "status", "state", "loop", "job", "version", "le", "kind"
             }  # fmt: skip
 
 
@@ -74,6 +78,11 @@ def test_every_label_set_is_there_from_the_start() -> None:
     for job in JOBS:
         assert f'pggit_alertd_job_runs_total{{job="{job}",outcome="failed"}} 0.0' in text
     assert f'pggit_alertd_build_info{{version="{__version__}"}} 1.0' in text
+
+
+def test_every_channel_is_counted() -> None:
+    """The channels that there are and those that have series are the same, in the same order."""
+    assert CHANNELS == NAMES
 
 
 def test_using_the_metrics_makes_no_new_series() -> None:

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
+from pggit_alertd.channel_options import channel_options
+from pggit_alertd.channels import NAMES
 from pggit_alertd.errors import SettingsError
 from pggit_alertd.settings import Settings
 from pggit_alertd.settings.values import span
@@ -41,6 +43,9 @@ def test_overrides_follow_what_they_override() -> None:
     """A channel without its own concurrency, and a lease that is not set, follow the settings they are made from."""
     settings = load(CONCURRENCY="7", SLACK_CONCURRENCY="50", HTTP_DEADLINE="90s")
     assert (settings.email_concurrency, settings.slack_concurrency, settings.pagerduty_concurrency) == (7, 50, 7)
+    assert (settings.webhook_concurrency, settings.apprise_concurrency) == (7, 7)
+    assert channel_options(settings).apprise_threads == 14
+    assert {f"{name}_concurrency" for name in NAMES} <= set(Settings.model_fields)
     assert settings.lease == 270.0
 
 
@@ -267,3 +272,20 @@ def test_unwise_values_are_warned_of() -> None:
     assert "SHUTDOWN_GRACE is 45s" in told
     assert "no mail can be sent" in told
     assert "password without TLS" in told
+
+
+def test_the_heartbeat_url_is_a_secret_but_for_its_host() -> None:
+    """What stands behind the host is the check's key: it is masked where settings are shown, and known to the log."""
+    settings = load(HEARTBEAT_URL="https://hc-ping.com/9c1e5f6a-0d3b-geheim?create=1")
+    assert settings.redacted()[f"{P}HEARTBEAT_URL"] == "https://hc-ping.com/***"
+    assert {"9c1e5f6a-0d3b-geheim?create=1", "9c1e5f6a-0d3b-geheim"} < settings.secret_values()
+
+
+@pytest.mark.parametrize(
+    "url", ["hc-ping.com/geheim", "ftp://h/geheim", "https://u:p@h/geheim", "https://h:x/geheim", "http://h/geheim"]
+)
+def test_a_heartbeat_url_that_can_not_be_is_told_without_being_shown(url: str) -> None:
+    """Anything but https, and a password in front of the host, is refused by the variable's name."""
+    (line,) = problems(HEARTBEAT_URL=url)
+    assert line.startswith(f"{P}HEARTBEAT_URL: ")
+    assert "geheim" not in line

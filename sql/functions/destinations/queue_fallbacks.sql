@@ -13,7 +13,8 @@ BEGIN
     WITH stuck AS MATERIALIZED (
         SELECT q.queue_id, coalesce(q.error_message, 'it failed') AS cause
         FROM pggit.alert_notification_queue AS q
-        WHERE q.status = 'failed' AND q.processed_at > now() - p_since AND q.urgency = 0 AND q.alert_id IS NOT NULL
+        WHERE q.status = 'failed' AND q.discarded_at IS NULL AND q.processed_at > now() - p_since
+            AND q.urgency = 0 AND q.alert_id IS NOT NULL
         UNION ALL
         SELECT q.queue_id, coalesce(d.last_error, d.open_reason, 'it does not answer') AS cause
         FROM pggit.alert_destination AS d

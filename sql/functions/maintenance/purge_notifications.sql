@@ -102,6 +102,40 @@ BEGIN
     GET DIAGNOSTICS deleted = ROW_COUNT;
     RETURN NEXT;
 
+    relation := 'alert_muted';
+    DELETE FROM pggit.alert_muted AS muted
+    WHERE muted.ctid = ANY (ARRAY(
+        SELECT old.ctid FROM pggit.alert_muted AS old
+        WHERE old.released_at < v_cutoff
+        LIMIT p_batch FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
+
+    relation := 'alert_snooze_occurrence';
+    DELETE FROM pggit.alert_snooze_occurrence AS occurrence
+    WHERE occurrence.ctid = ANY (ARRAY(
+        SELECT old.ctid FROM pggit.alert_snooze_occurrence AS old
+        WHERE old.ends_at < v_cutoff AND old.settled_at < v_cutoff
+        LIMIT p_batch FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
+
+    relation := 'alert_snooze';
+    DELETE FROM pggit.alert_snooze AS snooze
+    WHERE snooze.snooze_id = ANY (ARRAY(
+        SELECT old.snooze_id FROM pggit.alert_snooze AS old
+        WHERE (old.ends_at < v_cutoff OR old.cancelled_at < v_cutoff)
+            AND NOT EXISTS (
+                SELECT FROM pggit.alert_muted AS waiting
+                WHERE waiting.snooze_id = old.snooze_id AND waiting.released_at IS NULL
+            )
+        LIMIT p_batch FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
+
     relation := 'alertd_worker';
     DELETE FROM pggit.alertd_worker AS worker
     WHERE worker.worker = ANY (ARRAY(
@@ -111,10 +145,20 @@ BEGIN
     ));
     GET DIAGNOSTICS deleted = ROW_COUNT;
     RETURN NEXT;
+
+    relation := 'alertd_condition';
+    DELETE FROM pggit.alertd_condition AS condition
+    WHERE condition.condition_id = ANY (ARRAY(
+        SELECT old.condition_id FROM pggit.alertd_condition AS old
+        WHERE old.resolved_at < v_cutoff
+        LIMIT p_batch FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
 END;
 $$;
 
 COMMENT ON FUNCTION pggit.purge_notifications(interval, integer) IS
-'Removes what is older than the limit: finished notifications (never pending ones), delivery log, baseline history (candidates that still wait for a decision stay), scheduled runs, workers not heard of. One batch a call; call it until every count is zero.';
+'Removes what is older than the limit: finished notifications (never pending ones), delivery log, baseline history (candidates that still wait for a decision stay), scheduled runs, windows that are over and what they muted, workers not heard of, conditions that are over. One batch a call; call it until every count is zero.';
 
 REVOKE ALL ON FUNCTION pggit.purge_notifications(interval, integer) FROM PUBLIC;

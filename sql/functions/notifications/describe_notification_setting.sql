@@ -15,8 +15,8 @@ BEGIN
             USING HINT = format('Mend it with UPDATE pggit.alert_notification_settings ... WHERE setting_id = %s; '
                                 'until then its notifications are kept as failed.', NEW.setting_id);
     END IF;
-    IF upper(btrim(NEW.alert_type)) NOT IN ('*', 'THRESHOLD_EXCEEDED', 'ANOMALY', 'DEGRADATION') THEN
-        RAISE WARNING 'notification setting % matches no alert: alert_type % is none of *, THRESHOLD_EXCEEDED, ANOMALY, DEGRADATION',
+    IF upper(btrim(NEW.alert_type)) NOT IN ('*', 'THRESHOLD_EXCEEDED', 'ANOMALY', 'DEGRADATION', 'SYSTEM') THEN
+        RAISE WARNING 'notification setting % matches no alert: alert_type % is none of *, THRESHOLD_EXCEEDED, ANOMALY, DEGRADATION, SYSTEM',
             NEW.setting_id, quote_literal(left(NEW.alert_type, 40));
     END IF;
     IF upper(btrim(NEW.severity)) NOT IN ('*', 'CRITICAL', 'WARNING', 'INFO') THEN

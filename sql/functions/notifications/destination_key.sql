@@ -10,6 +10,9 @@ SELECT CASE lower(btrim(p_channel))
         coalesce(p_config ->> 'webhook', p_config ->> 'webhook_url'), 'UTF8')), 'hex'), 16)
     WHEN 'pagerduty' THEN 'pagerduty:' || left(encode(sha256(convert_to(
         coalesce(p_config ->> 'routing_key', p_config ->> 'service_key'), 'UTF8')), 'hex'), 16)
+    WHEN 'webhook' THEN 'webhook:' || left(encode(sha256(convert_to(p_config ->> 'url', 'UTF8')), 'hex'), 16)
+    WHEN 'apprise' THEN 'apprise:' || left(encode(sha256(convert_to(
+        coalesce(p_config ->> 'url', p_config ->> 'urls'), 'UTF8')), 'hex'), 16)
 END
 $$;
 

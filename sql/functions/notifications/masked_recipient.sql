@@ -26,6 +26,10 @@ BEGIN
             RETURN coalesce(pggit.slack_channel_name(p_config), 'webhook ' || v_digest, '(none)');
         WHEN 'pagerduty' THEN
             RETURN coalesce('service ' || right(pggit.destination_key(p_channel, p_config), 6), '(none)');
+        WHEN 'webhook', 'apprise' THEN
+            RETURN coalesce(
+                lower(btrim(p_channel)) || ' ' || right(pggit.destination_key(p_channel, p_config), 6), '(none)'
+            );
         ELSE
             RETURN '(none)';
     END CASE;

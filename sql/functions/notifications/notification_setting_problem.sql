@@ -11,15 +11,17 @@ DECLARE
     v_key text;
     v_problem text;
 BEGIN
-    IF v_channel IS NULL OR v_channel NOT IN ('email', 'slack', 'pagerduty') THEN
-        RETURN format('notification_channel must be email, slack or pagerduty, not %s',
+    IF v_channel IS NULL OR v_channel NOT IN ('email', 'slack', 'pagerduty', 'webhook', 'apprise') THEN
+        RETURN format('notification_channel must be email, slack, pagerduty, webhook or apprise, not %s',
                       coalesce(quote_literal(left(p_channel, 40)), 'NULL'));
     END IF;
     IF p_config IS NULL OR jsonb_typeof(p_config) <> 'object' THEN
         RETURN 'config must be a JSON object such as ' || CASE v_channel
             WHEN 'email' THEN '{"to": ["ops@example.com"]}'
             WHEN 'slack' THEN '{"webhook": "https://hooks.slack.com/services/...", "channel": "#alerts"}'
-            ELSE '{"service_key": "<32 character integration key>"}' END;
+            WHEN 'pagerduty' THEN '{"service_key": "<32 character integration key>"}'
+            WHEN 'webhook' THEN '{"url": "https://example.com/hooks/pggit", "secret": "whsec_..."}'
+            ELSE '{"url": "<Apprise URL>"}' END;
     END IF;
     IF octet_length(p_config::text) > c_longest THEN
         RETURN format('config is longer than %s bytes; shorten it', c_longest);
@@ -40,6 +42,10 @@ BEGIN
         IF jsonb_typeof(p_config -> v_key) IS DISTINCT FROM 'string' OR p_config ->> v_key !~* '^https?://[^[:space:]/]' THEN
             RETURN 'config needs "webhook": the incoming webhook''s https:// URL';
         END IF;
+    ELSIF v_channel = 'webhook' THEN
+        RETURN pggit.webhook_setting_problem(p_config);
+    ELSIF v_channel = 'apprise' THEN
+        RETURN pggit.apprise_setting_problem(p_config);
     ELSE
         v_key := CASE WHEN p_config ? 'routing_key' THEN 'routing_key' ELSE 'service_key' END;
         IF jsonb_typeof(p_config -> v_key) IS DISTINCT FROM 'string' OR p_config ->> v_key !~ '[^[:space:]]' THEN

@@ -1,4 +1,6 @@
--- Route a set of alert events: escalate, match settings, write one queue row per event and setting, with a snapshot.
+-- Route a set of alert events: escalate, match settings, leave out what an open window covers, write one queue row per
+-- event and setting, with a snapshot. p_setting_ids and p_notes are for events that were muted before: the only setting
+-- each is for, and what its message has to say about that.
 -- Idempotent (unique: alert, event, setting) and lock-shy: an alert row that somebody else holds is not waited for, so
 -- this can't deadlock with a user's UPDATE or DELETE. Such an alert is routed by its new severity at once and named in
 -- `unfinished`, so that the caller comes back for the row itself.
@@ -8,9 +10,11 @@ CREATE OR REPLACE FUNCTION pggit.queue_alert_notifications(
     p_events text [],
     p_occurred_at timestamptz [],
     p_horizon_critical interval DEFAULT '24 hours',
-    p_horizon interval DEFAULT '4 hours'
+    p_horizon interval DEFAULT '4 hours',
+    p_setting_ids integer [] DEFAULT NULL,
+    p_notes text [] DEFAULT NULL
 )
-RETURNS TABLE (queued integer, refused integer, unfinished bigint [])
+RETURNS TABLE (queued integer, refused integer, unfinished bigint [], suppressed jsonb)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
 SET plan_cache_mode = force_generic_plan
@@ -70,6 +74,8 @@ BEGIN
         SELECT
             e.alert_id,
             e.event,
+            e.only_setting_id,
+            e.note,
             CASE WHEN e.occurred_at BETWEEN '1970-01-01 00:00:00Z' AND now() THEN e.occurred_at ELSE now() END AS occurred_at,
             a.alert_id IS NOT NULL AS known,
             a.operation_type,
@@ -85,7 +91,8 @@ BEGIN
                 a.actual_duration_microseconds / nullif(a.baseline_p99_microseconds, 0)::numeric,
                 CASE WHEN a.alert_type = 'THRESHOLD_EXCEEDED' AND a.violation_multiplier < 'Infinity' THEN a.violation_multiplier END
             ) AS factor
-        FROM unnest(p_alert_ids, p_events, p_occurred_at) AS e (alert_id, event, occurred_at)
+        FROM unnest(p_alert_ids, p_events, p_occurred_at, p_setting_ids, p_notes)
+        AS e (alert_id, event, occurred_at, only_setting_id, note)
         LEFT JOIN pggit.performance_alerts AS a ON e.alert_id = a.alert_id
     ),
 
@@ -110,11 +117,71 @@ BEGIN
         FROM happened AS h
         LEFT JOIN setting AS s ON
             h.known
+            AND (h.only_setting_id IS NULL OR h.only_setting_id = s.setting_id)
             AND s.alert_type IN ('*', h.alert_type)
             AND s.severity IN ('*', h.severity)
             AND pggit.glob_matches(h.operation_type, s.operation_pattern)
         LEFT JOIN pggit.branch_ref AS b ON h.branch_id = b.branch_id
         LEFT JOIN pggit.performance_metrics AS m ON h.metric_id = m.metric_id
+    ),
+
+    open_window AS MATERIALIZED (
+        SELECT
+            w.snooze_id, w.kind, w.ends_at, w.operation_pattern, w.alert_type, w.severity, w.setting_id, w.channel,
+            w.mutes_critical, w.description
+        FROM pggit.v_active_snoozes AS w
+    ),
+
+    -- Of several windows the one that ends last. Nobody hears how an alert went on who was not told of it, so what
+    -- follows on a muted alert is muted too; but what follows on one that was told is told in a window as well.
+    covered AS MATERIALIZED (
+        SELECT
+            t.alert_id, t.event, t.setting_id, t.channel, t.recipient, t.severity, t.occurred_at, w.*,
+            left(t.operation_type, 200) || '/' || t.alert_type AS group_key
+        FROM matched AS t
+        CROSS JOIN LATERAL (
+            SELECT o.snooze_id, o.kind, o.ends_at, 'muted by ' || o.description AS told
+            FROM open_window AS o
+            WHERE t.event = 'triggered'
+                AND o.alert_type IN ('*', t.alert_type)
+                AND o.severity IN ('*', t.severity)
+                AND (o.setting_id IS NULL OR o.setting_id = t.setting_id)
+                AND (o.channel IS NULL OR o.channel = t.channel)
+                AND (o.mutes_critical OR t.severity <> 'CRITICAL')
+                AND pggit.glob_matches(t.operation_type, o.operation_pattern)
+            UNION ALL
+            SELECT
+                m.snooze_id, CASE WHEN s.schedule IS NULL THEN 'snoozed' ELSE 'maintenance' END, now(),
+                'the alert itself was muted by window ' || m.snooze_id
+            FROM pggit.alert_muted AS m
+            LEFT JOIN pggit.alert_snooze AS s ON m.snooze_id = s.snooze_id
+            WHERE t.event <> 'triggered'
+                AND m.alert_id = t.alert_id AND m.setting_id = t.setting_id AND m.event = 'triggered'
+            ORDER BY ends_at DESC, snooze_id
+            LIMIT 1
+        ) AS w
+        WHERE t.setting_id IS NOT NULL AND NOT EXISTS (
+            SELECT FROM pggit.alert_notification_queue AS q
+            WHERE q.alert_id = t.alert_id AND q.event IN (t.event, 'triggered') AND q.setting_id = t.setting_id
+        )
+    ),
+
+    muted AS (
+        INSERT INTO pggit.alert_muted AS m (
+            alert_id, setting_id, event, severity, group_key, occurred_at, snooze_id, muted_until, released_at, outcome
+        )
+        SELECT
+            c.alert_id, c.setting_id, c.event, c.severity, c.group_key, c.occurred_at, c.snooze_id, c.ends_at,
+            CASE WHEN c.event <> 'triggered' THEN now() END,
+            CASE WHEN c.event <> 'triggered' THEN 'follows' END
+        FROM covered AS c
+        ORDER BY c.alert_id, c.setting_id, c.event
+        ON CONFLICT ON CONSTRAINT alert_muted_pkey DO UPDATE
+        SET
+            snooze_id = excluded.snooze_id, muted_until = excluded.muted_until, severity = excluded.severity,
+            released_at = NULL, outcome = NULL
+        WHERE m.event = 'triggered' AND m.released_at IS NOT NULL
+        RETURNING m.alert_id, m.setting_id, m.event
     ),
 
     queue AS (
@@ -152,7 +219,8 @@ BEGIN
                 'branch', left(t.branch_name, 200),
                 'user_name', left(t.user_name, 200),
                 'metric_id', t.metric_id,
-                'escalated', nullif(t.escalated, FALSE)
+                'escalated', nullif(t.escalated, FALSE),
+                'note', t.note
             )),
             t.occurred_at,
             CASE WHEN t.event = 'triggered' THEN greatest(now(), g.quiet_until) ELSE now() END,
@@ -163,7 +231,10 @@ BEGIN
         FROM matched AS t
         LEFT JOIN pggit.alert_group AS g
             ON t.setting_id = g.setting_id AND t.group_key = g.group_key AND t.min_interval > interval '0'
-        WHERE t.setting_id IS NOT NULL
+        WHERE t.setting_id IS NOT NULL AND NOT EXISTS (
+            SELECT FROM covered AS c
+            WHERE c.alert_id = t.alert_id AND c.event = t.event AND c.setting_id = t.setting_id
+        )
         ORDER BY t.occurred_at, t.alert_id, t.setting_id
         ON CONFLICT ON CONSTRAINT alert_notification_queue_once DO NOTHING
         RETURNING
@@ -184,6 +255,8 @@ BEGIN
             t.alert_id, NULL, NULL, t.event, 'none', '(none)', 'suppressed',
             CASE WHEN t.known THEN 'no_matching_setting' ELSE 'alert_deleted' END,
             CASE
+                WHEN t.only_setting_id IS NOT NULL AND t.known
+                    THEN format('setting %s, for which it was muted, matches it no more', t.only_setting_id)
                 WHEN t.known THEN format(
                     'no enabled setting matches %s %s of %s', t.severity, t.alert_type, left(t.operation_type, 200)
                 )
@@ -191,18 +264,34 @@ BEGIN
             END
         FROM matched AS t
         WHERE t.setting_id IS NULL
+        UNION ALL
+        SELECT
+            c.alert_id, NULL, c.setting_id, c.event, c.channel, coalesce(c.recipient, '(none)'), 'suppressed', c.kind,
+            c.told
+        FROM covered AS c
+        INNER JOIN muted USING (alert_id, setting_id, event)
+        RETURNING alert_notification_log.status, alert_notification_log.reason
     )
 
     SELECT
         count(*) FILTER (WHERE queue.status = 'pending')::integer,
         count(*) FILTER (WHERE queue.status = 'failed')::integer,
-        ARRAY(SELECT d.alert_id FROM unnest(v_due) AS d (alert_id) WHERE d.alert_id <> ALL (v_escalated))
+        ARRAY(SELECT d.alert_id FROM unnest(v_due) AS d (alert_id) WHERE d.alert_id <> ALL (v_escalated)),
+        coalesce(
+            (
+                SELECT jsonb_object_agg(l.reason, l.times)
+                FROM (SELECT reason, count(*) AS times FROM logged WHERE status = 'suppressed' GROUP BY reason) AS l
+            ), '{}'
+        )
     FROM queue;
 END
 $$;
 
-COMMENT ON FUNCTION pggit.queue_alert_notifications(bigint [], text [], timestamptz [], interval, interval) IS
+COMMENT ON FUNCTION pggit.queue_alert_notifications(
+    bigint [], text [], timestamptz [], interval, interval, integer [], text []
+) IS
 'Routes alert events to queue rows; used by route_alerts and notify_on_alert.';
 
-REVOKE EXECUTE ON FUNCTION pggit.queue_alert_notifications(bigint [], text [], timestamptz [], interval, interval)
-FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pggit.queue_alert_notifications(
+    bigint [], text [], timestamptz [], interval, interval, integer [], text []
+) FROM PUBLIC;

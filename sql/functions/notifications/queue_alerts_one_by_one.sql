@@ -6,9 +6,11 @@ CREATE OR REPLACE FUNCTION pggit.queue_alerts_one_by_one(
     p_events text [],
     p_occurred_at timestamptz [],
     p_horizon_critical interval DEFAULT '24 hours',
-    p_horizon interval DEFAULT '4 hours'
+    p_horizon interval DEFAULT '4 hours',
+    p_setting_ids integer [] DEFAULT NULL,
+    p_notes text [] DEFAULT NULL
 )
-RETURNS TABLE (queued integer, refused integer, unfinished bigint [])
+RETURNS TABLE (queued integer, refused integer, unfinished bigint [], suppressed jsonb)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
 AS $$
@@ -16,20 +18,30 @@ DECLARE
     v_queued integer;
     v_refused integer;
     v_unfinished bigint[];
+    v_suppressed jsonb;
 BEGIN
     queued := 0;
     refused := 0;
     unfinished := '{}';
+    suppressed := '{}';
     FOR i IN 1..coalesce(cardinality(p_alert_ids), 0) LOOP
         BEGIN
-            SELECT r.queued, r.refused, r.unfinished
-            INTO v_queued, v_refused, v_unfinished
+            SELECT r.queued, r.refused, r.unfinished, r.suppressed
+            INTO v_queued, v_refused, v_unfinished, v_suppressed
             FROM pggit.queue_alert_notifications(
-                p_alert_ids[i:i], p_events[i:i], p_occurred_at[i:i], p_horizon_critical, p_horizon
+                p_alert_ids[i:i], p_events[i:i], p_occurred_at[i:i], p_horizon_critical, p_horizon,
+                p_setting_ids[i:i], p_notes[i:i]
             ) AS r;
             queued := queued + v_queued;
             refused := refused + v_refused;
             unfinished := unfinished || v_unfinished;
+            SELECT coalesce(jsonb_object_agg(total.reason, total.times), '{}') INTO suppressed
+            FROM (
+                SELECT part.reason, sum(part.times::bigint) AS times
+                FROM (VALUES (suppressed), (v_suppressed)) AS counts (by_reason)
+                CROSS JOIN LATERAL jsonb_each_text(counts.by_reason) AS part (reason, times)
+                GROUP BY part.reason
+            ) AS total;
         EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded OR raise_exception THEN
             refused := refused + 1;
             INSERT INTO pggit.alert_notification_log
@@ -44,8 +56,11 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION pggit.queue_alerts_one_by_one(bigint [], text [], timestamptz [], interval, interval) IS
+COMMENT ON FUNCTION pggit.queue_alerts_one_by_one(
+    bigint [], text [], timestamptz [], interval, interval, integer [], text []
+) IS
 'Routes alert events one by one, so that one that can''t be routed doesn''t hold up the others; used by route_alerts.';
 
-REVOKE EXECUTE ON FUNCTION pggit.queue_alerts_one_by_one(bigint [], text [], timestamptz [], interval, interval)
-FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pggit.queue_alerts_one_by_one(
+    bigint [], text [], timestamptz [], interval, interval, integer [], text []
+) FROM PUBLIC;

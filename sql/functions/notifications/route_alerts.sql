@@ -8,7 +8,9 @@ CREATE OR REPLACE FUNCTION pggit.route_alerts(
     p_horizon interval DEFAULT '4 hours',
     p_notify boolean DEFAULT TRUE
 )
-RETURNS TABLE (alerts_routed integer, notifications_queued integer, notifications_refused integer)
+RETURNS TABLE (
+    alerts_routed integer, notifications_queued integer, notifications_refused integer, notifications_suppressed jsonb
+)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
 SET plan_cache_mode = force_generic_plan
@@ -28,6 +30,7 @@ BEGIN
     END IF;
     notifications_queued := 0;
     notifications_refused := 0;
+    notifications_suppressed := '{}';
 
     SELECT array_agg(o.alert_id), array_agg(o.event), array_agg(o.occurred_at)
     INTO v_alert_ids, v_events, v_occurred_at
@@ -58,12 +61,12 @@ BEGIN
 
     IF v_alert_ids IS NOT NULL THEN
         BEGIN
-            SELECT r.queued, r.refused, r.unfinished
-            INTO notifications_queued, notifications_refused, v_unfinished
+            SELECT r.queued, r.refused, r.unfinished, r.suppressed
+            INTO notifications_queued, notifications_refused, v_unfinished, notifications_suppressed
             FROM pggit.queue_alert_notifications(v_alert_ids, v_events, v_occurred_at, p_horizon_critical, p_horizon) AS r;
         EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded OR raise_exception THEN
-            SELECT r.queued, r.refused, r.unfinished
-            INTO notifications_queued, notifications_refused, v_unfinished
+            SELECT r.queued, r.refused, r.unfinished, r.suppressed
+            INTO notifications_queued, notifications_refused, v_unfinished, notifications_suppressed
             FROM pggit.queue_alerts_one_by_one(v_alert_ids, v_events, v_occurred_at, p_horizon_critical, p_horizon) AS r;
         END;
 
@@ -86,7 +89,7 @@ END
 $$;
 
 COMMENT ON FUNCTION pggit.route_alerts(integer, interval, interval, boolean) IS
-'Routes up to p_limit alert events from alert_outbox to the queue; returns how many alerts and notifications. '
+'Routes up to p_limit alert events from alert_outbox to the queue; returns how many alerts and notifications, and what was suppressed by reason. '
 'The daemon calls it; calling it from psql is safe at any time.';
 
 REVOKE EXECUTE ON FUNCTION pggit.route_alerts(integer, interval, interval, boolean) FROM PUBLIC;

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pggit_alertd import __version__
+from pggit_alertd.channels.apprise import AppriseChannel
 from pggit_alertd.channels.email import EmailChannel
 from pggit_alertd.channels.endpoints import endpoint
 from pggit_alertd.channels.http import HttpClient, tls_defaults
@@ -12,11 +13,12 @@ from pggit_alertd.channels.pagerduty import PagerDutyChannel
 from pggit_alertd.channels.protocol import Channel
 from pggit_alertd.channels.recipients import recipient_digest
 from pggit_alertd.channels.slack import SlackChannel
+from pggit_alertd.channels.webhook import WebhookChannel
 from pggit_alertd.errors import DestinationError, SettingsError
 
 __all__ = ["NAMES", "Channel", "ChannelOptions", "build", "recipient_digest"]
 
-NAMES = ("email", "slack", "pagerduty")
+NAMES = ("email", "slack", "pagerduty", "webhook", "apprise")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +26,8 @@ class ChannelOptions:
     """What the channels are made of. Deadlines in seconds.
 
     `smtp_connections` bounds the kept mail connections; it should be what the dispatcher may have in flight, so that
-    a page never waits behind routine mail. `source` is what PagerDuty shows as the system concerned. `templates` is
-    a folder with an operator's own mail templates.
+    a page never waits behind routine mail; `apprise_threads` bounds that library's threads alike. `source` is what
+    PagerDuty shows as the system concerned. `templates` is a folder with an operator's own mail templates.
     """
 
     smtp_url: str | None = field(default=None, repr=False)
@@ -35,6 +37,7 @@ class ChannelOptions:
     http_deadline: float = 20.0
     smtp_deadline: float = 60.0
     smtp_connections: int = 40
+    apprise_threads: int = 40
     source: str = "pggit"
     templates: str | None = None
     user_agent: str = f"pggit-alertd/{__version__}"
@@ -72,4 +75,15 @@ def build(options: ChannelOptions) -> dict[str, Channel[Any, Any]]:
             client, deadline=options.http_deadline, allow_insecure=options.allow_insecure_destinations
         ),
         "pagerduty": PagerDutyChannel(client, enqueue, deadline=options.http_deadline, source=options.source),
+        "webhook": WebhookChannel(
+            client,
+            deadline=options.http_deadline,
+            source=options.source,
+            allow_insecure=options.allow_insecure_destinations,
+        ),
+        "apprise": AppriseChannel(
+            deadline=options.http_deadline,
+            threads=options.apprise_threads,
+            allow_insecure=options.allow_insecure_destinations,
+        ),
     }

@@ -14,6 +14,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -115,12 +116,18 @@ class HttpClient:
             skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
         )
 
-    async def post(self, endpoint: Endpoint, body: bytes) -> Reply | Transient | Permanent:
-        """Post JSON once and return the reply, or the receipt of why there is none."""
+    async def post(
+        self, endpoint: Endpoint, body: bytes, headers: Mapping[str, str] | None = None
+    ) -> Reply | Transient | Permanent:
+        """Post JSON once, with `headers` beside our own, and return the reply or the receipt of why there is none."""
         if self._closed:
             return Transient(Reason.SHUTDOWN, "the program is shutting down")
         request = httpx.Request(
-            "POST", endpoint.url, headers=self._headers, content=body, extensions={"timeout": self._timeout}
+            "POST",
+            endpoint.url,
+            headers={**(headers or {}), **self._headers},
+            content=body,
+            extensions={"timeout": self._timeout},
         )
         try:
             async with asyncio.timeout(self._budget):

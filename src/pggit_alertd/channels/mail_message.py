@@ -5,7 +5,6 @@ root in References groups the mails about one alert. Values from outside never m
 gives single lines without controls, addresses were parsed, and EmailMessage refuses a line break in a header.
 """
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from email import policy
@@ -18,6 +17,7 @@ from typing import Any
 
 from pggit_alertd.model import Notification
 from pggit_alertd.rendering import mail as rendering
+from pggit_alertd.rendering.identity import fingerprint, identity
 
 SENDER_NAME = "pgGit alerts"
 
@@ -110,33 +110,13 @@ class Letterhead:
 
 
 def message_id(notification: Notification, domain: str) -> str:
-    """Return the Message-ID: the same for every attempt, different for any two notifications.
-
-    Queue numbers start again in every database, and a mailbox that gets mail from two of them would drop the second
-    message as a copy; the event's own data keeps them apart.
-    """
-    alert = notification.alert
-    identity = "|".join(
-        str(part)
-        for part in (
-            notification.key,
-            notification.dedup_key,
-            notification.event.value,
-            alert.occurred_at.isoformat(),
-            alert.operation_type,
-            alert.duration_us,
-        )
-    )
-    return f"<pggit.{_digest(identity)}@{domain}>"
+    """Return the Message-ID: the same for every attempt, different for any two notifications."""
+    return f"<pggit.{identity(notification)}@{domain}>"
 
 
 def thread_root(notification: Notification, domain: str) -> str:
     """Return the identifier of the mail that was never sent and that all mails about one group of alerts answer."""
-    return f"<alert.{_digest(notification.group or notification.dedup_key)}@{domain}>"
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+    return f"<alert.{fingerprint(notification.group or notification.dedup_key)}@{domain}>"
 
 
 def compose(

@@ -59,6 +59,9 @@ def judge(step: Step, code: int, text: str) -> Verdict:  # noqa: C901, PLR0911 -
     if step in {Step.CONNECT, Step.HELLO}:
         return Verdict(Reason.DESTINATION_GONE, Scope.DESTINATION)
     if step is Step.RCPT:
+        # Postfix and others say what is wrong with the sender only once they hear of a recipient.
+        if status in {(1, 7), (1, 8)}:
+            return Verdict(Reason.CLIENT_ERROR, Scope.DESTINATION)
         # 552 here meant "too many recipients" in RFC 821; RFC 5321 4.5.3.1.10 says to read it as 452.
         if code == 552 and status not in {(2, 1), (2, 2)} and (status is None or status[0] != 1):
             return Verdict(Reason.SERVER_ERROR)

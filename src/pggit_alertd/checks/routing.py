@@ -15,7 +15,7 @@ from pggit_alertd.notification_settings import NAME_LIMIT, Channels, Setting, lo
 from pggit_alertd.redaction import text
 from pggit_alertd.rendering.text import one_line
 
-ALERT_TYPES = ("THRESHOLD_EXCEEDED", "ANOMALY", "DEGRADATION")
+ALERT_TYPES = ("THRESHOLD_EXCEEDED", "ANOMALY", "DEGRADATION", "SYSTEM")
 PROBES_AT_ONCE = 10
 _ANY = "*"
 _log = logs.get("checks")

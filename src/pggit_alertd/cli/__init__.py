@@ -11,7 +11,19 @@ from typing import Annotated
 import typer
 
 from pggit_alertd import __version__
-from pggit_alertd.cli import configuration, daemon, demonstration, migration, notification, reporting
+from pggit_alertd.cli import (
+    condition,
+    configuration,
+    daemon,
+    deadletter,
+    demonstration,
+    explanation,
+    migration,
+    notification,
+    reporting,
+    setting,
+    snooze,
+)
 from pggit_alertd.errors import AlertdError
 
 __all__ = ["main"]
@@ -48,6 +60,11 @@ app.command("migrate", epilog=reporting.EPILOG)(migration.migrate)
 app.command("check", epilog=reporting.EPILOG)(configuration.check)
 app.command("config", epilog=reporting.EPILOG)(configuration.config)
 app.command("send-test", epilog=reporting.EPILOG)(notification.send_test)
+app.command("explain", epilog=reporting.EPILOG)(explanation.explain)
+app.add_typer(deadletter.app, name="deadletter")
+app.add_typer(setting.app, name="settings")
+app.command("conditions", epilog=reporting.EPILOG)(condition.conditions)
+app.add_typer(snooze.app, name="snooze")
 app.command("healthcheck", epilog=reporting.EPILOG)(daemon.healthcheck)
 app.command("demo", epilog=reporting.EPILOG)(demonstration.demo)
 app.command("version", epilog=reporting.EPILOG)(configuration.version)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -19,6 +19,7 @@ from pggit_alertd.errors import (
     DestinationError,
     SchemaError,
     SettingsError,
+    SnoozeRefused,
 )
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def exit_status(error: AlertdError) -> ExitStatus:
             return ExitStatus.UNAVAILABLE
         case DatabaseRefused():
             return ExitStatus.REFUSED
+        case SnoozeRefused():
+            return ExitStatus.USAGE
     return ExitStatus.FAILED
 
 
@@ -97,6 +100,16 @@ def answering(*, as_json: bool) -> Iterator[None]:
             status = int(exit_status(error))
             answer({"ok": False, "error": {"kind": type(error).__name__, "message": str(error), "exit_status": status}})
         raise
+
+
+def missing(message: str, *, as_json: bool) -> NoReturn:
+    """End because what was asked for isn't there, with a sentence that says so."""
+    if as_json:
+        status = int(ExitStatus.FAILED)
+        answer({"ok": False, "error": {"kind": "NotFound", "message": message, "exit_status": status}})
+    else:
+        complain(message)
+    raise typer.Exit(ExitStatus.FAILED)
 
 
 def failed(error: AlertdError) -> ExitStatus:

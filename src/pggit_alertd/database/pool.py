@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from pggit_alertd.database import queries
@@ -141,6 +141,29 @@ class Database:
         async with self._in_time(), self.connection() as connection:
             cursor = await connection.execute(queries.load(name).encode(), parameters or {})
             return cursor.rowcount
+
+    async def read(
+        self, asked: Sequence[tuple[str, Mapping[str, Any]]], *, seconds: float
+    ) -> list[list[dict[str, Any]]]:
+        """Run named statements one after the other in a read-only transaction; return each one's rows as dicts.
+
+        Each statement may take `seconds`, by the server's clock: what people look at must not hold up deliveries.
+        """
+        found: list[list[dict[str, Any]]] = []
+        async with self._in_time(), self.connection() as connection, connection.transaction():
+            limit = {"milliseconds": round(seconds * 1000)}
+            await connection.execute(queries.load("console_session").encode(), limit)
+            cursor = connection.cursor(row_factory=dict_row)
+            try:
+                for name, parameters in asked:
+                    await cursor.execute(queries.load(name).encode(), parameters)
+                    found.append(await cursor.fetchall())
+            except psycopg.errors.QueryCanceled:
+                raise DatabaseUnavailable(
+                    f"PostgreSQL did not answer within {seconds:g} s: it is busy, or a session holds a lock on pggit's "
+                    "tables."
+                ) from None
+        return found
 
     @asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:

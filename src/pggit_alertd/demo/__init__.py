@@ -128,6 +128,7 @@ class _Demo:
                     self._say("3/4", f"{baselines} baselines made; mail, Slack and PagerDuty sinks listen on loopback")
                     async with self._daemon(server, http, mail) as (log, page):
                         self._say("4/4", f"the daemon is ready: {page}/healthz  {page}/metrics")
+                        self._say("   ", f"console: {page}/")
                         yield _Stage(server, http, mail, connection, log, page)
         finally:
             await asyncio.to_thread(server.stop)

@@ -1,6 +1,7 @@
 """A notification as mail: subject, text, and HTML made by a template.
 
-Text is built here and can't fail. HTML comes from `templates/mail.html.j2`, and operators may put a `mail.html.j2` or
+A note stands first, then the headline, then the facts, and a digest's worst alerts in a table. Text is built here and
+can't fail. HTML comes from `templates/mail.html.j2`, and operators may put a `mail.html.j2` or
 `mail.txt.j2` of their own in a folder; a template that can't be rendered raises RenderingError, and the mail goes out
 with the built-in text alone.
 """
@@ -15,13 +16,16 @@ import jinja2.sandbox
 
 from pggit_alertd.errors import RenderingError
 from pggit_alertd.model import Event, Notification, Severity
-from pggit_alertd.rendering.facts import facts, footer, headline, statement
+from pggit_alertd.rendering import digests
+from pggit_alertd.rendering.facts import PROGRAM, facts, footer, is_system, note
+from pggit_alertd.rendering.headlines import actor, headline, summary
 from pggit_alertd.rendering.slack import color
 from pggit_alertd.rendering.text import truncate
 
 SUBJECT_LIMIT = 200
 SUBJECT_NAME_LIMIT = 80
 BODY_LIMIT = 200_000
+WORST = 10
 
 HTML = "mail.html.j2"
 TEXT = "mail.txt.j2"
@@ -34,15 +38,34 @@ def subject(notification: Notification) -> str:
     alert = notification.alert
     state = alert.severity.value if notification.event is Event.TRIGGERED else notification.event.value.upper()
     test = "[TEST] " if notification.test else ""
-    return truncate(f"{test}[{state}] pgGit: {statement(alert, SUBJECT_NAME_LIMIT)}", SUBJECT_LIMIT)
+    who = PROGRAM if is_system(alert) else "pgGit"
+    return truncate(f"{test}[{state}] {who}: {summary(notification, SUBJECT_NAME_LIMIT)}", SUBJECT_LIMIT)
 
 
 def text(notification: Notification) -> str:
-    """Return the built-in plain text: the headline first, because resolved mails may be folded into a thread."""
+    """Return the built-in plain text: the headline at the top, because resolved mails may be folded into a thread."""
+    sentence = note(notification)
     known = facts(notification)
-    width = max(len(fact.label) for fact in known) + 1
-    lines = [f"{fact.label + ':':<{width}} {fact.value}" for fact in known]
-    return "\n".join([headline(notification), "", *lines, "", footer(notification), ""])
+    width = max((len(fact.label) for fact in known), default=0) + 1
+    parts = [
+        [sentence] if sentence else [],
+        [headline(notification)],
+        [f"{fact.label + ':':<{width}} {fact.value}" for fact in known],
+        _text_table(digests.table(notification, WORST)),
+        [footer(notification)],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
+
+
+def _text_table(table: digests.Table | None) -> list[str]:
+    if table is None:
+        return []
+    rows = [table.columns, *table.rows]
+    widths = [max(len(row[number]) for row in rows) for number in range(len(table.columns))]
+    return [
+        f"{table.title}:",
+        *("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows),
+    ]
 
 
 class MailTemplates:
@@ -86,11 +109,14 @@ class MailTemplates:
 
 
 def context(notification: Notification) -> Mapping[str, Any]:
-    """Return what templates may use: only finished, single-line values."""
+    """Return what templates may use: only finished, single-line values. docs/templates.md lists them for operators."""
     name = color(notification)
     return {
+        "note": note(notification),
         "headline": headline(notification),
+        "actor": actor(notification),
         "facts": facts(notification),
+        "worst": digests.table(notification, WORST),
         "footer": footer(notification),
         "color": _COLORS.get(name, "#175cd3"),
         "severity": _SEVERITY_WORDS[notification.alert.severity],

@@ -1,14 +1,17 @@
 """A notification as an event of PagerDuty's Events API v2, whole and in its smallest form.
 
 Limits: summary 1,024 characters, dedup_key 255, the event 512 KB. Acknowledge and resolve name the incident by its
-dedup_key and carry nothing else.
+dedup_key and carry nothing else. So does a resolve whose trigger was never sent: PagerDuty drops it, and nobody is
+called for something that is over.
 """
 
 import hashlib
 import json
 
-from pggit_alertd.model import Event, Notification, Severity
-from pggit_alertd.rendering.facts import ESCALATED, factor, facts, headline
+from pggit_alertd.model import Alert, Event, Notification, Severity
+from pggit_alertd.rendering import digests
+from pggit_alertd.rendering.facts import ESCALATED, PROGRAM, factor, facts, is_system, note
+from pggit_alertd.rendering.headlines import headline
 from pggit_alertd.rendering.text import iso, one_line, truncate
 
 SUMMARY_LIMIT = 1024
@@ -16,6 +19,7 @@ SHORT_SUMMARY_LIMIT = 200
 DEDUP_KEY_LIMIT = 255
 EVENT_LIMIT = 512_000
 NAME_LIMIT = 255
+WORST = 10
 
 SEVERITIES = {Severity.CRITICAL: "critical", Severity.WARNING: "warning", Severity.INFO: "info"}
 ACTIONS = {Event.TRIGGERED: "trigger", Event.ACKNOWLEDGED: "acknowledge", Event.RESOLVED: "resolve"}
@@ -36,7 +40,41 @@ def event(notification: Notification, routing_key: str, source: str) -> bytes:
     if notification.event is not Event.TRIGGERED:
         return minimal_event(notification, routing_key, source)
     alert = notification.alert
-    details: dict[str, object] = {fact.label.lower().replace(" ", "_"): fact.value for fact in facts(notification)}
+    sentence = note(notification)
+    payload: dict[str, object] = {
+        "summary": truncate(
+            f"{alert.severity.value}: {f'{sentence} | ' if sentence else ''}{headline(notification)}", SUMMARY_LIMIT
+        ),
+        "source": source,
+        "severity": SEVERITIES[alert.severity],
+        "timestamp": iso(alert.occurred_at),
+        "component": PROGRAM if is_system(alert) else one_line(alert.operation_type, NAME_LIMIT) or "unknown",
+        "class": one_line(alert.alert_type, NAME_LIMIT) or "unknown",
+    }
+    details = _details(notification)
+    if details:
+        payload["custom_details"] = details
+    if alert.branch and (group := one_line(alert.branch, NAME_LIMIT)):
+        payload["group"] = group
+    return _envelope(notification, routing_key, payload)
+
+
+def _details(notification: Notification) -> dict[str, object]:
+    alert = notification.alert
+    details: dict[str, object] = {}
+    if sentence := note(notification):
+        details["note"] = sentence
+    details |= {fact.label.lower().replace(" ", "_"): fact.value for fact in facts(notification)}
+    if not is_system(alert):
+        details |= _numbers(alert)
+    if alert.escalated:
+        details["escalated"] = ESCALATED
+    if worst := digests.lines(notification, WORST):
+        details["worst"] = worst
+    return details
+
+
+def _numbers(alert: Alert) -> dict[str, object]:
     times = factor(alert)
     numbers = {
         "alert_id": alert.alert_id,
@@ -45,21 +83,7 @@ def event(notification: Notification, routing_key: str, source: str) -> bytes:
         "baseline_p99_us": alert.baseline_p99_us,
         "factor": round(times, 1) if times is not None else None,
     }
-    details |= {name: value for name, value in numbers.items() if value is not None}
-    if alert.escalated:
-        details["escalated"] = ESCALATED
-    payload: dict[str, object] = {
-        "summary": truncate(f"{alert.severity.value}: {headline(notification)}", SUMMARY_LIMIT),
-        "source": source,
-        "severity": SEVERITIES[alert.severity],
-        "timestamp": iso(alert.occurred_at),
-        "component": one_line(alert.operation_type, NAME_LIMIT) or "unknown",
-        "class": one_line(alert.alert_type, NAME_LIMIT) or "unknown",
-        "custom_details": details,
-    }
-    if alert.branch and (group := one_line(alert.branch, NAME_LIMIT)):
-        payload["group"] = group
-    return _envelope(notification, routing_key, payload)
+    return {name: value for name, value in numbers.items() if value is not None}
 
 
 def minimal_event(notification: Notification, routing_key: str, source: str) -> bytes:
@@ -82,5 +106,5 @@ def _envelope(notification: Notification, routing_key: str, payload: dict[str, o
     }
     if payload is not None:
         body["payload"] = payload
-        body["client"] = "pggit-alertd"
+        body["client"] = PROGRAM
     return _encode(body).encode("ascii")

@@ -82,6 +82,11 @@ class Settings(BaseSettings):
     http_port: Annotated[int, values.whole(0, values.HIGHEST_PORT)] = _setting(
         "Web", "The port there; 0 takes any free one and logs which.", 8580
     )
+    console: Annotated[bool, values.SWITCH] = _setting(
+        "Web",
+        "Serve the operator's console there too: read-only pages, without secrets, for whoever can reach the port.",
+        default=True,
+    )
 
     smtp_url: Annotated[SecretStr | None, values.MAIL_SERVER] = _setting(
         "Destinations",
@@ -105,8 +110,8 @@ class Settings(BaseSettings):
     )
     mail_templates: Annotated[str | None, values.line(1000)] = _setting(
         "Destinations",
-        "A folder with templates of your own, `mail.html.j2` or `mail.txt.j2`. One that fails is reported in the log, "
-        "and the built-in text is sent.",
+        "A folder with templates of your own, `mail.html.j2` or `mail.txt.j2` (docs/templates.md). One that fails is "
+        "reported in the log, and the built-in text is sent.",
         None,
     )
     source: Annotated[str, values.line(100)] = _setting(
@@ -139,6 +144,18 @@ class Settings(BaseSettings):
         default_factory=lambda data: data.get("concurrency"),
         shown="`PGGIT_ALERTD_CONCURRENCY`",
     )
+    webhook_concurrency: Annotated[int, values.whole(1, 1000)] = _setting(
+        "Delivery",
+        "The same for webhooks alone.",
+        default_factory=lambda data: data.get("concurrency"),
+        shown="`PGGIT_ALERTD_CONCURRENCY`",
+    )
+    apprise_concurrency: Annotated[int, values.whole(1, 1000)] = _setting(
+        "Delivery",
+        "The same for Apprise alone, where each delivery under way is a thread.",
+        default_factory=lambda data: data.get("concurrency"),
+        shown="`PGGIT_ALERTD_CONCURRENCY`",
+    )
     max_in_flight: Annotated[int, values.whole(1, 10_000)] = _setting(
         "Delivery",
         "Deliveries in flight over all destinations, pages and routine notifications counted apart: bounds memory and "
@@ -155,18 +172,27 @@ class Settings(BaseSettings):
         "Delivery",
         "The most mails a second that each replica sends, in bursts of five seconds' worth; 0 is no limit.",
         0.0,
+        shown="`0`",
     )
     slack_rate: Annotated[float, values.amount(0, 10_000)] = _setting(
         "Delivery",
         "The same for each Slack webhook. Slack allows about one a second; with no limit, its Retry-After is obeyed.",
         0.0,
+        shown="`0`",
     )
     pagerduty_rate: Annotated[float, values.amount(0, 10_000)] = _setting(
-        "Delivery", "The same for each PagerDuty key. PagerDuty allows about two a second.", 0.0
+        "Delivery", "The same for each PagerDuty key. PagerDuty allows about two a second.", 0.0, shown="`0`"
+    )
+    webhook_rate: Annotated[float, values.amount(0, 10_000)] = _setting(
+        "Delivery", "The same for each webhook.", 0.0, shown="`0`"
+    )
+    apprise_rate: Annotated[float, values.amount(0, 10_000)] = _setting(
+        "Delivery", "The same for each Apprise setting.", 0.0, shown="`0`"
     )
     http_deadline: Annotated[float, values.duration(0.1, 300)] = _setting(
         "Delivery",
-        "The most one Slack or PagerDuty delivery may take, from connect to the last byte of the reply.",
+        "The most one delivery by Slack, PagerDuty, webhook or Apprise may take, from connect to the last byte of the "
+        "reply.",
         20.0,
     )
     smtp_deadline: Annotated[float, values.duration(0.1, 600)] = _setting(
@@ -244,6 +270,68 @@ class Settings(BaseSettings):
     partition_schedule: Annotated[str, values.CRON] = _setting(
         "Schedule", "When the delivery log's next partitions are made.", "15 * * * *"
     )
+    window_schedule: Annotated[str, values.CRON] = _setting(
+        "Schedule", "When recurring maintenance windows are worked out two weeks ahead.", "45 * * * *"
+    )
+
+    muted_still: Annotated[float, values.duration(1, 7 * 86400)] = _setting(
+        "Suppression",
+        "When a window that muted alerts ends, those of an operation are sent if one came this long before the end.",
+        15 * 60.0,
+    )
+
+    watch_schedule: Annotated[str, values.CRON] = _setting(
+        "Watch", "When the alerting is checked for what is wrong with itself.", "* * * * *"
+    )
+    watch_queue_depth: Annotated[int, values.whole(1, 10_000_000)] = _setting(
+        "Watch", "More notifications than this waiting is a condition (`queue_depth`) ...", 500
+    )
+    watch_queue_hold: Annotated[float, values.duration(0, 86400)] = _setting(
+        "Watch", "... once it has lasted this long.", 1800.0
+    )
+    watch_oldest_due: Annotated[float, values.duration(1, 86400)] = _setting(
+        "Watch",
+        "How long an alert may wait to be routed (`outbox`), or a due notification to be sent (`queue_age`).",
+        300.0,
+    )
+    watch_success_percent: Annotated[int, values.whole(0, 100)] = _setting(
+        "Watch",
+        "Fewer deliveries of the last hour than this many in a hundred is a condition (`delivery_success`) ...",
+        95,
+    )
+    watch_success_minimum: Annotated[int, values.whole(1, 1_000_000)] = _setting(
+        "Watch", "... if at least this many were sent or given up.", 20
+    )
+    watch_job_failures: Annotated[int, values.whole(1, 100)] = _setting(
+        "Watch", "How often in a row a scheduled job may fail before it is a condition (`job_failing`).", 3
+    )
+    watch_job_overdue: Annotated[float, values.duration(60, 7 * 86400)] = _setting(
+        "Watch",
+        "How long after its slot a job must have succeeded (`job_overdue`, and `recalculation` for the baselines).",
+        7200.0,
+    )
+    watch_worker_silence: Annotated[float, values.duration(60, 86400)] = _setting(
+        "Watch", "How long a replica that did not end in order may give no sign of life (`worker_silent`).", 180.0
+    )
+    watch_worker_forgotten: Annotated[float, values.duration(60, 30 * 86400)] = _setting(
+        "Watch", "After this long a silent replica is taken for one that will not come back.", 86400.0
+    )
+    watch_hold: Annotated[float, values.duration(0, 86400)] = _setting(
+        "Watch", "How long other conditions that may heal by themselves must last before anybody is told.", 60.0
+    )
+    watch_clear: Annotated[float, values.duration(0, 86400)] = _setting(
+        "Watch", "How long a condition must be away before it is told to be over.", 120.0
+    )
+    watch_repeat: Annotated[float, values.duration(60, 30 * 86400)] = _setting(
+        "Watch", "A condition that lasts is told again after this long.", 86400.0
+    )
+    heartbeat_url: Annotated[SecretStr | None, values.PING] = _setting(
+        "Watch",
+        "A dead man's switch, like a check of healthchecks.io: it gets a POST while alerts are really being routed, "
+        "claimed and acknowledged, so that its silence tells what this program no longer can.",
+        None,
+    )
+    heartbeat_interval: Annotated[float, values.duration(1, 86400)] = _setting("Watch", "How often it is told.", 60.0)
 
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
@@ -345,7 +433,8 @@ class Settings(BaseSettings):
         if value is None:
             return ""
         if isinstance(value, SecretStr):
-            return redaction.connection(value.get_secret_value())
+            shown = values.ping_host if name == "heartbeat_url" else redaction.connection
+            return shown(value.get_secret_value())
         if isinstance(value, bool):
             return str(value).lower()
         return values.span(value) if isinstance(value, float) else redaction.text(str(value))
@@ -357,6 +446,8 @@ class Settings(BaseSettings):
             if secret is None:
                 continue
             found |= values.passwords(secret.get_secret_value())
+        if self.heartbeat_url is not None:
+            found |= values.ping_secrets(self.heartbeat_url.get_secret_value())
         return frozenset(found)
 
 

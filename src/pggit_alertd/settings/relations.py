@@ -49,6 +49,16 @@ def relations(settings: "Settings") -> list[tuple[frozenset[str], str]]:
                 f"https://…, or for tests set {variable('allow_insecure_destinations')}=true"
             ),
         ),
+        (
+            settings.heartbeat_url is None
+            or settings.allow_insecure_destinations
+            or settings.heartbeat_url.get_secret_value().startswith("https://"),
+            ("heartbeat_url", "allow_insecure_destinations"),
+            (
+                f"{variable('heartbeat_url')}: is plain http, which would show the check's key to the network; write "
+                f"https://…, or for tests set {variable('allow_insecure_destinations')}=true"
+            ),
+        ),
     )
     return [(frozenset(fields), text) for holds, fields, text in rules if not holds]
 

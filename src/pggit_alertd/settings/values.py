@@ -240,6 +240,34 @@ def _service(value: Any) -> str:
     return text
 
 
+def _ping(text: str) -> str:
+    mend = "write the https:// URL that the service gave you for this check"
+    text = text.strip()
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(f"is not a URL; {mend}") from None
+    if parts.scheme not in {"https", "http"} or not host or re.search(r"\s", text):
+        raise ValueError(f"is not an https:// URL; {mend}")
+    if parts.username is not None:
+        raise ValueError(f"holds a user name or a password before the host; {mend}")
+    return text
+
+
+def ping_host(text: str) -> str:
+    """Return what may be shown of a heartbeat URL that has passed its check: everything behind the host is the key."""
+    parts = urlsplit(text)
+    return f"{parts.scheme}://{parts.netloc}/***"
+
+
+def ping_secrets(text: str) -> set[str]:
+    """Return the parts of a heartbeat URL that must not be shown: the whole, and what stands behind the host."""
+    parts = urlsplit(text)
+    behind = text.partition(parts.netloc)[2].strip("/")
+    return {form for form in (text, behind, parts.path.rsplit("/", 1)[-1]) if form}
+
+
 def passwords(text: str) -> set[str]:
     """Return the passwords in a connection string that has passed its check, as written and as meant."""
     if "://" in text:
@@ -258,4 +286,5 @@ CRON = Kind("cron expression, five fields, UTC", _schedule)
 DATABASE = Kind("`postgresql://` URL or key=value pairs", _secret(_database))
 MAIL_SERVER = Kind("`smtp://` or `smtps://` URL", _secret(_mail_server))
 SENDER = Kind("mail address", _sender)
+PING = Kind("`https://` URL", _secret(_ping))
 SERVICE = Kind("`https://` URL", _service)

@@ -1,7 +1,8 @@
-"""The Starlette application: four pages, GET and HEAD only, never cached, JSON with the reason in it.
+"""The Starlette application: four pages for programs, GET and HEAD only, never cached, JSON with the reason in it.
 
 No page can wait for ever: what asks the program has a deadline, and what overruns it is answered as not ready. An
-error inside is logged and answered by its name only, for these pages are read by anyone who reaches the port.
+error inside is logged and answered by its name only, for these pages are read by anyone who reaches the port. The
+console's pages for people are a package of their own.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from pggit_alertd import __version__, logs
 from pggit_alertd.liveness import LoopReport
 from pggit_alertd.metrics import CONTENT_TYPE, Metrics
 from pggit_alertd.redaction import Redactor
+from pggit_alertd.web.console import Console
 from pggit_alertd.web.health import HealthSource, Readiness
 
 _log = logs.get("web")
@@ -77,7 +79,7 @@ class Pages:
         """Answer what the router refuses (404, 405) in JSON."""
         status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.INTERNAL_SERVER_ERROR
         reason = {
-            HTTPStatus.NOT_FOUND: "there is no such page; there are /livez, /readyz, /healthz and /metrics",
+            HTTPStatus.NOT_FOUND: "there is no such page; there are /, /livez, /readyz, /healthz and /metrics",
             HTTPStatus.METHOD_NOT_ALLOWED: "this page can only be read; use GET or HEAD",
         }.get(HTTPStatus(status), HTTPStatus(status).phrase)
         response = self._json(status, {"ok": False, "reasons": [reason]})
@@ -106,14 +108,18 @@ class Pages:
         return Response(f"{text}\n", status_code=status, media_type="application/json")
 
 
-def create_app(health: HealthSource, metrics: Metrics, *, deadline: float = DEADLINE) -> Starlette:
-    """Return the application. It holds no state of its own and starts nothing."""
+def create_app(
+    health: HealthSource, metrics: Metrics, *, deadline: float = DEADLINE, console: Console | None = None
+) -> Starlette:
+    """Return the application. It holds no state of its own and starts nothing. Without `console` there is none."""
     pages = Pages(health, metrics, deadline=deadline)
     handlers: dict[Any, ExceptionHandler] = {HTTPException: pages.missing}
     routes = [
         Route(f"/{page.__name__}", _page(page), methods=["GET"])
         for page in (pages.livez, pages.readyz, pages.healthz, pages.metrics)
     ]
+    if console is not None:
+        routes += [Route(path, _page(console.answer), methods=["GET"]) for path in console.paths]
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app
@@ -128,7 +134,7 @@ def _page(page: Page) -> Page:
 
 def _finished(request: Request, response: Response) -> Response:
     """Put on what every answer carries; HEAD gets the headers of GET and no body."""
-    response.headers["Cache-Control"] = "no-store"
+    response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Date"] = formatdate(usegmt=True)
     if request.method == "HEAD":

@@ -1,5 +1,7 @@
 """An HTTP/1.1 server for tests and the demo: Slack's and PagerDuty's endpoints, and every way a receiver can misbehave.
 
+A third kind of endpoint takes any JSON.
+
 Written on asyncio's protocols because the bench wants a receiver that is not the bottleneck: a Slack message costs it
 85 µs of CPU, the check of its payload included. It knows Content-Length, keep-alive and nothing that clients here don't
 use.
@@ -116,6 +118,10 @@ class HttpSink:
         """Return a webhook URL; each name is a destination of its own."""
         return f"{self.url}/services/T00000000/B00000000/{name}"
 
+    def hook_url(self, name: str = "hook") -> str:
+        """Return a URL that takes any JSON; each name is a destination of its own."""
+        return f"{self.url}/hooks/{name}"
+
     def script(self, *answers: Answer, path: str = "") -> None:
         """Answer the next requests whose path contains `path` with these, in order; then as usual again."""
         self._scripts.append((path, deque(answers)))
@@ -176,7 +182,17 @@ class HttpSink:
                 self.accepted += 1
                 return _OK
             return Answer(*complaint)
+        if request.path.startswith("/hooks/"):
+            return self._hook(request)
         return Answer(404, "no_service")
+
+    def _hook(self, request: HttpRequest) -> Answer:
+        try:
+            request.json()
+        except ValueError:
+            return Answer(400, "not JSON")
+        self.accepted += 1
+        return Answer(200, "taken")
 
     def _pagerduty(self, request: HttpRequest) -> Answer:
         if len(request.body) > EVENT_LIMIT:

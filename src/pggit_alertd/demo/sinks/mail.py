@@ -22,8 +22,9 @@ class SmtpReply:
     """One scripted behaviour at a stage of the conversation.
 
     `match` must occur in the command's argument (an address, say). `times` is how often it is played; None is for
-    ever. `cut` breaks the connection instead of replying, after `delay` seconds; `hang` never replies. BODY is what
-    comes after the final dot; with `keep` the message counts as taken although the reply is lost.
+    ever. `cut` breaks the connection instead of replying, after `delay` seconds; `hang` never replies; `drip` sends the
+    reply byte by byte with that many seconds between. BODY is what comes after the final dot; with `keep` the message
+    counts as taken although the reply is lost.
     """
 
     stage: Stage
@@ -35,6 +36,7 @@ class SmtpReply:
     cut: bool = False
     close: bool = False
     keep: bool = False
+    drip: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,11 @@ class _Conversation(SMTP):
             if isinstance(self._first_transport, asyncio.WriteTransport):
                 self._first_transport.abort()
             await asyncio.get_running_loop().create_future()
+        if reply.drip is not None:
+            for byte in reply.text.encode():
+                await asyncio.sleep(reply.drip)
+                if self._writer is not None:
+                    self._writer.write(bytes([byte]))
         if answer:
             await super().push(reply.text)
         if reply.close and self.transport is not None:

@@ -1,0 +1,208 @@
+-- What is wrong with the alerting right now, judged afresh from queue, log, schedule, workers and destinations.
+-- `hold` is how long a condition must last before anybody is told: what heals by itself in a minute is no news.
+-- Cron expressions can't be read in SQL, so the daemon names each job's last slot that should be done by now in
+-- p_jobs and p_slots; without them no job counts as overdue.
+CREATE OR REPLACE FUNCTION pggit.current_conditions(
+    p_queue_depth integer DEFAULT 500,
+    p_queue_hold interval DEFAULT '30 minutes',
+    p_oldest_due interval DEFAULT '5 minutes',
+    p_success_percent numeric DEFAULT 95,
+    p_success_minimum integer DEFAULT 20,
+    p_job_failures integer DEFAULT 3,
+    p_worker_silence interval DEFAULT '3 minutes',
+    p_worker_forgotten interval DEFAULT '24 hours',
+    p_hold interval DEFAULT '1 minute',
+    p_jobs text [] DEFAULT '{}',
+    p_slots timestamptz [] DEFAULT '{}'
+)
+RETURNS TABLE (
+    kind text, subject text, severity text, detail text, since timestamptz, hold interval, destination_key text
+)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pggit, pg_temp
+SET timezone = 'UTC'
+AS $$
+WITH waiting AS (
+    SELECT count(*) AS depth
+    FROM pggit.alert_notification_queue AS q
+    WHERE q.status = 'pending' AND q.next_attempt_at < 'infinity'
+),
+
+-- What waits for a destination that is open or paused is told by that destination.
+overdue AS (
+    SELECT count(*) AS depth, min(q.next_attempt_at) AS oldest
+    FROM pggit.alert_notification_queue AS q
+    WHERE q.status = 'pending'
+        AND q.next_attempt_at < now() - p_oldest_due
+        AND NOT EXISTS (
+            SELECT FROM pggit.alert_destination AS d
+            WHERE d.destination_key = q.destination_key AND (d.opened_at IS NOT NULL OR d.paused_until > now())
+        )
+),
+
+-- A row that is routed already waits only for somebody's lock on the alert; its notifications are on their way.
+unrouted AS (
+    SELECT count(*) AS depth, min(o.occurred_at) AS oldest
+    FROM pggit.alert_outbox AS o
+    WHERE o.routed_at IS NULL AND o.occurred_at < now() - p_oldest_due
+),
+
+finished AS (
+    SELECT count(*) AS deliveries, count(*) FILTER (WHERE l.status = 'sent') AS sent
+    FROM pggit.alert_notification_log AS l
+    WHERE l.sent_at > now() - interval '1 hour' AND l.status IN ('sent', 'failed')
+),
+
+-- self_check is left out: while it can judge, it runs.
+job AS (
+    SELECT
+        j.job,
+        latest.status,
+        latest.slot,
+        latest.next_attempt_at IS NULL AS is_final,
+        latest.error_message,
+        failures.attempts,
+        due.slot AS due_slot,
+        due.slot >= j.updated_at AND coalesce(success.finished_at < due.slot, TRUE) AS is_overdue
+    FROM pggit.scheduled_job AS j
+    LEFT JOIN LATERAL (
+        SELECT run.status, run.slot, run.next_attempt_at, run.error_message
+        FROM pggit.scheduled_job_run AS run
+        WHERE run.job = j.job
+        ORDER BY run.slot DESC
+        LIMIT 1
+    ) AS latest ON TRUE
+    LEFT JOIN LATERAL (
+        SELECT run.slot, run.finished_at
+        FROM pggit.scheduled_job_run AS run
+        WHERE run.job = j.job AND run.status = 'succeeded'
+        ORDER BY run.slot DESC
+        LIMIT 1
+    ) AS success ON TRUE
+    LEFT JOIN LATERAL (
+        SELECT sum(run.attempt - (run.status = 'running')::integer) AS attempts
+        FROM pggit.scheduled_job_run AS run
+        WHERE run.job = j.job AND run.status IN ('failed', 'running') AND run.slot > coalesce(success.slot, '-infinity')
+    ) AS failures ON TRUE
+    LEFT JOIN unnest(p_jobs, p_slots) AS due (job, slot) ON j.job = due.job
+    WHERE j.enabled AND j.job <> 'self_check'
+)
+
+SELECT
+    'queue_depth', '', 'WARNING',
+    format('%s notifications wait to be sent, more than %s', waiting.depth, p_queue_depth),
+    NULL::timestamptz, p_queue_hold, NULL::text
+FROM waiting
+WHERE waiting.depth > p_queue_depth
+UNION ALL
+SELECT
+    'queue_age', '', 'CRITICAL',
+    format(
+        '%s notifications are due and not sent, the oldest for %s', overdue.depth, pggit.duration_text(now() - overdue.oldest)
+    ),
+    overdue.oldest, p_hold, NULL
+FROM overdue
+WHERE overdue.depth > 0
+UNION ALL
+SELECT
+    'outbox', '', 'CRITICAL',
+    format('%s alerts are not routed, the oldest for %s', unrouted.depth, pggit.duration_text(now() - unrouted.oldest)),
+    unrouted.oldest, p_hold, NULL
+FROM unrouted
+WHERE unrouted.depth > 0
+UNION ALL
+SELECT
+    'delivery_success', '', 'CRITICAL',
+    format(
+        '%s of %s notifications of the last hour were delivered (%s %%), less than %s %%',
+        finished.sent, finished.deliveries, trunc(100.0 * finished.sent / finished.deliveries, 1), p_success_percent
+    ),
+    NULL, p_hold, NULL
+FROM finished
+WHERE finished.deliveries >= greatest(p_success_minimum, 1)
+    AND 100.0 * finished.sent < p_success_percent * finished.deliveries
+UNION ALL
+SELECT
+    'destination_open', d.destination_key, 'CRITICAL',
+    format('nothing is sent to %s %s: %s', d.channel, d.recipient, coalesce(
+        nullif(left(d.open_reason, 200), ''), nullif(left(d.last_error, 200), ''), 'it fails again and again'
+    )),
+    d.opened_at, p_hold, d.destination_key
+FROM pggit.alert_destination AS d
+WHERE d.opened_at IS NOT NULL
+UNION ALL
+SELECT
+    'recalculation', job.job, 'WARNING',
+    CASE
+        WHEN job.status = 'failed' AND job.is_final THEN format(
+            'the recalculation of baselines of %s UTC failed: %s',
+            to_char(job.slot, 'YYYY-MM-DD HH24:MI'), coalesce(left(job.error_message, 300), 'no reason is known')
+        )
+        ELSE format(
+            'baselines were to be recalculated at %s UTC and have not been', to_char(job.due_slot, 'YYYY-MM-DD HH24:MI')
+        )
+    END,
+    CASE WHEN job.status = 'failed' AND job.is_final THEN job.slot ELSE job.due_slot END,
+    CASE WHEN job.status = 'failed' AND job.is_final THEN interval '0' ELSE p_hold END,
+    NULL
+FROM job
+WHERE job.job = 'baselines' AND ((job.status = 'failed' AND job.is_final) OR job.is_overdue)
+UNION ALL
+SELECT
+    'job_failing', job.job, 'WARNING',
+    format(
+        'the job %s failed %s times in a row: %s',
+        job.job, job.attempts, coalesce(left(job.error_message, 300), 'no reason is known')
+    ),
+    NULL, interval '0', NULL
+FROM job
+WHERE job.job <> 'baselines' AND job.attempts >= p_job_failures
+UNION ALL
+SELECT
+    'job_overdue', job.job, 'WARNING',
+    format(
+        'the job %s was to run at %s UTC and has not succeeded since',
+        job.job, to_char(job.due_slot, 'YYYY-MM-DD HH24:MI')
+    ),
+    job.due_slot, p_hold, NULL
+FROM job
+WHERE job.job <> 'baselines' AND job.is_overdue AND coalesce(job.attempts, 0) < p_job_failures
+UNION ALL
+-- A worker that started on the same machine afterwards has taken the silent one's place.
+SELECT
+    'worker_silent', w.worker, 'WARNING',
+    format(
+        'the worker %s gave no sign of life since %s UTC and did not end in order',
+        w.worker, to_char(w.last_beat_at, 'YYYY-MM-DD HH24:MI')
+    ),
+    w.last_beat_at, p_hold, NULL
+FROM pggit.alertd_worker AS w
+WHERE w.stopped_at IS NULL
+    AND w.last_beat_at < now() - p_worker_silence
+    AND w.last_beat_at > now() - p_worker_forgotten
+    AND NOT EXISTS (
+        SELECT FROM pggit.alertd_worker AS successor
+        WHERE successor.hostname = w.hostname AND successor.started_at > w.last_beat_at
+    )
+UNION ALL
+SELECT
+    'baseline_held', h.operation_type, 'WARNING',
+    format(
+        'the new baseline of %s waits for a decision: p99 %s instead of %s',
+        left(h.operation_type, 200),
+        coalesce(pggit.milliseconds_text(max(h.new_p99_microseconds)), 'unknown'),
+        coalesce(pggit.milliseconds_text(max(h.old_p99_microseconds)), 'none')
+    ),
+    min(h.calculated_at), interval '0', NULL
+FROM pggit.performance_baseline_history AS h
+WHERE h.status = 'held' AND h.decided_at IS NULL
+GROUP BY h.operation_type
+$$;
+
+COMMENT ON FUNCTION pggit.current_conditions(
+    integer, interval, interval, numeric, integer, integer, interval, interval, interval, text [], timestamptz []
+) IS 'What is wrong with the alerting right now, one row per condition; changes nothing.';
+
+REVOKE EXECUTE ON FUNCTION pggit.current_conditions(
+    integer, interval, interval, numeric, integer, integer, interval, interval, interval, text [], timestamptz []
+) FROM PUBLIC;

@@ -1,0 +1,227 @@
+"""explain_alert: every line that can stand in an explanation, in order, and nothing secret in any."""
+
+from typing import Any
+
+import pytest
+from psycopg import AsyncConnection
+
+from support.alerts import Alerts
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
+    """Return the test's database with words for alerts."""
+    return Alerts(connection)
+
+
+async def lines(alerts: Alerts, alert_id: int | None) -> list[tuple[str, str]]:
+    """Return kind and sentence of each line."""
+    rows = await alerts.rows("SELECT kind, sentence FROM pggit.explain_alert(%s) ORDER BY step", alert_id)
+    return [(str(kind), str(sentence)) for kind, sentence in rows]
+
+
+async def outlook(alerts: Alerts, change: str = "created_at = created_at") -> str:
+    """Change the only queue row and return what happens next to it."""
+    await alerts.rows(f"UPDATE pggit.alert_notification_queue SET {change}")  # noqa: S608
+    return str(await alerts.value("SELECT pggit.notification_outlook(queue_id) FROM pggit.alert_notification_queue"))
+
+
+async def test_unknown_alerts_have_no_lines(alerts: Alerts) -> None:
+    """NULL and ids that neither the tables nor the log know yield nothing."""
+    assert await lines(alerts, None) == []
+    assert await lines(alerts, 4711) == []
+    assert await alerts.value("SELECT pggit.notification_outlook(NULL)") is None
+    assert await alerts.value("SELECT pggit.notification_outlook(4711)") is None
+
+
+async def test_an_alert_is_told_from_beginning_to_end(alerts: Alerts) -> None:
+    """Raised, settings, queued, each attempt with answer and worker, acknowledged, and what happens next, in order."""
+    await alerts.setting()
+    alert_id = await alerts.alert()
+    assert [kind for kind, _ in await lines(alerts, alert_id)] == ["raised", "setting", "outbox"]
+    await alerts.route()
+    queue_id = (await alerts.queue("queue_id"))[0][0]
+    for attempt, (status, reason, detail, code, took) in enumerate(
+        [("retry", "rate_limited", "slow down", 429, 12), ("sent", None, None, 200, 7)], start=1
+    ):
+        await alerts.rows(
+            "INSERT INTO pggit.alert_notification_log (alert_id, queue_id, claim_no, channel, recipient, attempt,"
+            " status, reason, error_message, response_code, delivery_time_ms, worker, sent_at)"
+            " VALUES (%s, %s, %s, 'slack', '#pgit-alerts', %s, %s, %s, %s, %s, %s, %s, now() + %s * interval '1 s')",
+            *(alert_id, queue_id, attempt, attempt, status, reason, detail, code, took, f"w{attempt}", attempt),
+        )
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET status = 'sent', sent_at = now() - interval '5 s'")
+    await alerts.rows(
+        "UPDATE pggit.performance_alerts SET is_acknowledged = TRUE, acknowledged_by = 'ann',"
+        " acknowledged_at = now() + interval '9 s'"
+    )
+    told = await lines(alerts, alert_id)
+    assert [kind for kind, _ in told] == ["raised", "setting", "queued", "retry", "sent", "acknowledged", "next"]
+    said = dict(told)
+    assert said["raised"].startswith("WARNING THRESHOLD_EXCEEDED of commit: ")
+    assert said["setting"] == "now matches"
+    assert (
+        said["retry"] == "failed, to be tried again: rate limited, attempt 1, answer 429, took 12 ms, by w1: slow down"
+    )
+    assert said["sent"] == "sent, attempt 2, answer 200, took 7 ms, by w2"
+    assert said["acknowledged"] == "acknowledged by ann"
+    assert said["next"] == "sent 5 s ago; nothing more happens"
+
+
+async def test_the_verdicts_are_those_of_routing(alerts: Alerts) -> None:
+    """Of every kind of setting, exactly those that are said to match get a queue row."""
+    await alerts.setting()
+    await alerts.setting(alert_type=" anomaly ", severity="critical")
+    await alerts.setting(severity="warning")
+    await alerts.setting(pattern="merge*")
+    await alerts.setting(pattern="c?mmit")
+    await alerts.setting(enabled=False)
+    await alerts.setting(enabled=None, severity="INFO")
+    await alerts.setting(config={})
+    alert_id = await alerts.alert()
+    await alerts.route()
+    verdicts = await alerts.rows(
+        "SELECT setting_id, delivers, verdict FROM pggit.setting_verdicts('commit', 'THRESHOLD_EXCEEDED', 'WARNING')"
+        " ORDER BY setting_id"
+    )
+    said = {number: verdict for number, _, verdict in verdicts}
+    assert {number for number, delivers, _ in verdicts if delivers} == {
+        row[0] for row in await alerts.queue("setting_id", "status = 'pending'")
+    }
+    assert {number for number, verdict in said.items() if verdict.startswith("matches")} == {
+        row[0] for row in await alerts.queue("setting_id")
+    }
+    assert said[2] == "does not match: it is for alert type  anomaly ; it is for severity critical"
+    assert said[4] == "does not match: its pattern is merge*"
+    assert said[6] == "would match, but is disabled"
+    assert said[7] == "does not match: it is for severity INFO; disabled"
+    assert said[8].startswith('matches; broken: config needs "webhook"')
+    assert sum(kind == "setting" for kind, _ in await lines(alerts, alert_id)) == 8
+    nothing = await alerts.rows("SELECT delivers FROM pggit.setting_verdicts(NULL, NULL, NULL)")
+    assert len(nothing) == 8
+
+
+async def test_what_happens_next_names_the_first_thing_in_the_way(alerts: Alerts) -> None:
+    """Each state a notification can be in has its own words, with the time it is about."""
+    setting = await alerts.setting()
+    await alerts.alert()
+    await alerts.route()
+    assert "no daemon has given a sign of life" in await outlook(alerts)
+    await alerts.rows("INSERT INTO pggit.alertd_worker (worker, hostname, version) VALUES ('w', 'h', '1')")
+    assert await outlook(alerts, "next_attempt_at = now() + interval '42 s'") == (
+        "next attempt in 42 s; given up in 4 h"
+    )
+    assert await outlook(alerts, "next_attempt_at = now() - interval '3 min'") == "due for 3 min"
+    await alerts.rows(
+        "INSERT INTO pggit.alert_destination (destination_key, channel, recipient, paused_until)"
+        " SELECT destination_key, channel, recipient, now() + interval '2 h' FROM pggit.alert_notification_queue"
+    )
+    paused = await outlook(alerts)
+    assert paused.startswith("waiting: destination paused until 2")
+    assert paused.endswith("Z (in 2 h)")
+    await alerts.rows(
+        "UPDATE pggit.alert_destination"
+        " SET opened_at = now(), open_until = now() + interval '30 s', open_reason = 'HTTP 500'"
+    )
+    broken = await outlook(alerts)
+    assert broken.startswith("waiting: destination broken since 2")
+    assert broken.endswith("Z: HTTP 500; tried again in 30 s")
+    await alerts.rows("UPDATE pggit.alert_notification_settings SET config = '{}'")
+    assert (await outlook(alerts)).startswith("setting 1 is broken, so the next attempt ends it: config needs")
+    await alerts.rows("UPDATE pggit.alert_notification_settings SET enabled = FALSE")
+    assert await outlook(alerts) == "held: setting 1 is disabled; it is sent when the setting is enabled"
+    await alerts.rows("DELETE FROM pggit.alert_notification_settings WHERE setting_id = %s", setting)
+    assert await outlook(alerts) == "its setting was deleted, so the next attempt ends it as a dead letter"
+    assert (await outlook(alerts, "claimed_by = 'w', next_attempt_at = now() + interval '1 min'")).startswith(
+        "being sent now by w; if that worker vanishes"
+    )
+    assert "has vanished with it" in await outlook(alerts, "next_attempt_at = now() - interval '1 s'")
+    failed = await outlook(alerts, "status = 'failed', processed_at = now()")
+    assert "pggit-alertd deadletter replay 1" in failed
+    assert failed.endswith("now notification 1 can't be sent: its setting was deleted")
+    assert (await outlook(alerts, "discarded_at = now()")).startswith("discarded 0 s ago")
+
+
+async def test_a_deleted_alert_is_explained_from_what_is_left(alerts: Alerts) -> None:
+    """With its queue row the snapshot tells it; with nothing but log rows these do."""
+    await alerts.setting()
+    alert_id = await alerts.alert()
+    await alerts.route()
+    await alerts.rows("DELETE FROM pggit.performance_alerts")
+    told = await lines(alerts, alert_id)
+    assert [kind for kind, _ in told] == ["raised", "setting", "queued", "next"]
+    assert "deleted since" in told[0][1]
+    await alerts.rows("DELETE FROM pggit.alert_notification_queue")
+    await alerts.rows(
+        "INSERT INTO pggit.alert_notification_log (alert_id, channel, recipient, status, reason, error_message)"
+        " VALUES (%s, 'none', '(none)', 'suppressed', 'a_reason_of_tomorrow', 'rule 7: x')",
+        alert_id,
+    )
+    told = await lines(alerts, alert_id)
+    assert told[0][0] == "deleted"
+    assert told[1] == ("suppressed", "not sent: a reason of tomorrow: rule 7: x")
+    assert told[2] == ("next", "nobody is told: no notification was queued")
+
+
+async def test_every_status_of_the_log_has_words(alerts: Alerts) -> None:
+    """No row of the log, however bare, becomes an empty or missing line."""
+    statuses = ["sent", "retry", "failed", "released", "held", "superseded", "lost", "suppressed", "test"]
+    for status in statuses:
+        await alerts.rows(
+            "INSERT INTO pggit.alert_notification_log (alert_id, channel, recipient, status) VALUES (7, 'x', 'y', %s)",
+            status,
+        )
+    told = [sentence for kind, sentence in await lines(alerts, 7) if kind in statuses]
+    assert len(told) == len(set(told)) == len(statuses)
+    assert all(told)
+
+
+async def test_an_escalated_alert_says_why(alerts: Alerts) -> None:
+    """The fourth alert of an hour is CRITICAL, and the explanation names the rule."""
+    await alerts.setting()
+    alert_id = await alerts.alert(count=4)
+    await alerts.route()
+    told = await lines(alerts, alert_id)
+    assert [kind for kind, _ in told][:2] == ["raised", "escalated"]
+    assert told[0][1].startswith("CRITICAL ")
+
+
+async def test_the_history_counts_what_became_of_each_alert(alerts: Alerts) -> None:
+    """Sent, failed, waiting and suppressed are counted alert by alert; one without any notification has zeros."""
+    assert await alerts.rows("SELECT * FROM pggit.v_alert_history") == []
+    nobody = await alerts.alert()
+    await alerts.route()
+    await alerts.setting()
+    await alerts.setting("email")
+    await alerts.setting("pagerduty")
+    told = await alerts.alert("merge")
+    await alerts.route()
+    for channel, status in [("slack", "sent"), ("email", "failed")]:
+        await alerts.rows(
+            "UPDATE pggit.alert_notification_queue SET status = %s, sent_at = now() WHERE channel = %s", status, channel
+        )
+    await alerts.rows("UPDATE pggit.performance_alerts SET is_acknowledged = TRUE, acknowledged_by = 'ann'")
+    assert await alerts.rows(
+        "SELECT alert_id, sent, failed, pending, suppressed, first_sent_at IS NOT NULL, channels, acknowledged_by"
+        " FROM pggit.v_alert_history ORDER BY alert_id"
+    ) == [
+        (nobody, 0, 0, 0, 1, False, [], "ann"),
+        (told, 1, 1, 1, 0, True, ["email", "pagerduty", "slack"], "ann"),
+    ]
+
+
+async def test_spans_are_told_in_their_two_largest_units(alerts: Alerts) -> None:
+    """From seconds to days, and NULL for NULL."""
+    for span, text in [
+        ("0 s", "0 s"),
+        ("-42 s", "42 s"),
+        ("3 min 20 s", "3 min"),
+        ("125 min", "2 h 5 min"),
+        ("3 h", "3 h"),
+        ("2 d", "2 d"),
+        ("76 h", "3 d 4 h"),
+    ]:
+        assert await alerts.value("SELECT pggit.duration_text(%s::interval)", span) == text
+    assert await alerts.value("SELECT pggit.duration_text(NULL)") is None

@@ -1,0 +1,159 @@
+"""The router on its tick: it counts what it suppressed, lets go what windows kept back, works out recurring ones."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
+from pydantic import SecretStr
+
+from pggit_alertd import jobs, snoozes
+from pggit_alertd.clock import SystemClock
+from pggit_alertd.database.pool import Database
+from pggit_alertd.errors import JobIncomplete
+from pggit_alertd.liveness import Liveness
+from pggit_alertd.metrics import SUPPRESSIONS, Metrics
+from pggit_alertd.router import Router
+from pggit_alertd.settings import Settings
+from pggit_alertd.snoozes import Snoozes
+from pggit_alertd.store import Store
+from support.alerts import Alerts
+from support.windows import Windows
+
+
+@pytest.fixture
+def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
+    """Return the test's database with words for alerts."""
+    return Alerts(connection)
+
+
+@pytest.fixture
+def windows(alerts: Alerts) -> Windows:
+    """Return the same database with words for windows."""
+    return Windows(alerts)
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[Database]:
+    """Yield the daemon's connections, with no right but those of its role."""
+    opened = Database(make_conninfo(database, options="-c role=pggit_alertd_daemon"), size=2)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+class Ticks:
+    """A router that goes round when told to."""
+
+    def __init__(self, pool: Database, metrics: Metrics) -> None:
+        self.metrics = metrics
+        self._done = asyncio.Event()
+        self._router = Router(
+            Store(pool, "w1", SystemClock()),
+            routed=self._done.set,
+            metrics=metrics,
+            beat=Liveness(SystemClock()).loop("router", 60),
+            poll_interval=0.05,
+            horizon_critical=86400,
+            horizon=14400,
+            snoozes=Snoozes(pool, still=900),
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the router."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._router.run())
+            try:
+                yield
+            finally:
+                self._router.stop()
+
+    async def until(self, name: str, value: float, **labels: str) -> None:
+        """Return when a metric has this value, after whatever number of rounds."""
+        async with asyncio.timeout(20):
+            while self.metrics.registry.get_sample_value(f"pggit_alertd_{name}", labels) != value:
+                self._done.clear()
+                await self._done.wait()
+
+
+async def test_the_router_counts_what_it_suppressed_and_lets_go(
+    alerts: Alerts, windows: Windows, pool: Database
+) -> None:
+    """Reasons are counted as the database says, open windows are shown, and the end of one sends what it kept back."""
+    await alerts.setting(pattern="commit")
+    window = await windows.snooze("2 hours")
+    await alerts.alert("commit", count=2)
+    await alerts.alert("push")
+    ticks = Ticks(pool, Metrics())
+    async with ticks.running():
+        await ticks.until("suppressed_total", 2, reason="snoozed")
+        await ticks.until("suppressed_total", 1, reason="no_matching_setting")
+        await ticks.until("active_snoozes", 1)
+        lapse = ticks.metrics.registry.get_sample_value("pggit_alertd_snooze_lapse_seconds")
+        assert lapse is not None
+        assert 7000 < lapse <= 7200
+        await alerts.rows("SELECT pggit.cancel_snooze(%s)", window)
+        await ticks.until("released_alerts_total", 1)
+        await ticks.until("active_snoozes", 0)
+        await ticks.until("snooze_lapse_seconds", float("inf"))
+    assert "The worst of 2 alerts" in (await alerts.queue("alert ->> 'note'"))[0][0]
+    assert ticks.metrics.registry.get_sample_value("pggit_alertd_loop_errors_total", {"loop": "router"}) == 0
+
+
+async def test_a_recurring_window_from_psql_is_worked_out_by_the_router(
+    alerts: Alerts, windows: Windows, pool: Database
+) -> None:
+    """A window that begins every minute and lasts two is open within a round, and mutes."""
+    await alerts.setting()
+    await windows.snooze("2 minutes", cron="* * * * *", time_zone="Australia/Lord_Howe")
+    ticks = Ticks(pool, Metrics())
+    async with ticks.running():
+        await ticks.until("active_snoozes", 1)
+        await alerts.alert()
+        await ticks.until("suppressed_total", 1, reason="maintenance")
+    assert await alerts.value("SELECT count(*) FROM pggit.alert_snooze_occurrence") == snoozes.MOST
+
+
+async def test_a_release_that_fails_does_not_stop_routing(alerts: Alerts, pool: Database) -> None:
+    """With the function gone alerts are routed all the same, and the failure is counted."""
+    await alerts.setting()
+    await alerts.rows("DROP FUNCTION pggit.release_muted_alerts")
+    await alerts.alert()
+    ticks = Ticks(pool, Metrics())
+    async with ticks.running():
+        await ticks.until("routed_alerts_total", 1)
+        await ticks.until("loop_errors_total", 1, loop="router")
+    assert len(await alerts.queue()) == 1
+
+
+async def test_the_job_keeps_windows_known_ahead_and_names_those_it_cannot_read(
+    alerts: Alerts, windows: Windows, pool: Database
+) -> None:
+    """It renews what is known less than a week ahead, adds nothing twice, and one bad window holds up no other."""
+    job = jobs.maintenance_windows(Settings(database_url=SecretStr("postgresql:///x")))
+    assert job.at_start
+    assert await job.work(pool, 20) == {"windows": 0, "added": 0, "unusable": []}
+    await windows.snooze("1 hour", cron="0 2 * * *", time_zone="Europe/Berlin")
+    first = await job.work(pool, 20)
+    assert first["added"] in {14, 15}
+    assert await job.work(pool, 20) == {"windows": 0, "added": 0, "unusable": []}
+    await alerts.rows("UPDATE pggit.alert_snooze SET expanded_until = now() + interval '6 days'")
+    assert await job.work(pool, 20) == {"windows": 1, "added": 0, "unusable": []}
+    bad = await windows.snooze("1 hour", cron="0 25 * * *")
+    await alerts.rows("UPDATE pggit.alert_snooze SET expanded_until = NULL")
+    with pytest.raises(JobIncomplete, match=f"mute nothing: {bad}; see"):
+        await job.work(pool, 20)
+    assert "hour field" in await alerts.value("SELECT problem FROM pggit.alert_snooze WHERE snooze_id = %s", bad)
+    assert await alerts.value("SELECT expanded_until > now() FROM pggit.alert_snooze WHERE snooze_id <> %s", bad)
+
+
+def test_every_reason_is_there_from_the_start() -> None:
+    """rate() sees the first suppression of each kind, and the lapse of no window is infinitely far away."""
+    text = Metrics().render().decode()
+    for reason in SUPPRESSIONS:
+        assert f'pggit_alertd_suppressed_total{{reason="{reason}"}} 0.0' in text
+    assert "pggit_alertd_snooze_lapse_seconds +Inf" in text
