@@ -26,9 +26,10 @@ $$
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path, crashable: EmbeddedServer) -> Iterator[Path | None]:
+def small_disk(crashable: EmbeddedServer) -> Iterator[Path | None]:
     """Yield a folder on a file system of 4 MB that the server may write to, or None where nothing can be mounted."""
-    folder = tmp_path / "disk"
+    # Below the server's own folder, because its account can't enter pytest's.
+    folder = crashable.directory / "disk"
     folder.mkdir()
     mounted = (
         os.geteuid() == 0
@@ -47,10 +48,6 @@ def small_disk(tmp_path: Path, crashable: EmbeddedServer) -> Iterator[Path | Non
         inside.mkdir(mode=0o700)
         for path in (folder, inside):
             os.chown(path, account.pw_uid, account.pw_gid)
-        for parent in folder.parents:
-            if parent == Path("/tmp"):  # noqa: S108 - where pytest's folders end
-                break
-            parent.chmod(parent.stat().st_mode | 0o011)
         yield inside
     finally:
         with psycopg.connect(crashable.dsn(), autocommit=True) as connection:
