@@ -50,10 +50,12 @@ def small_disk(crashable: EmbeddedServer) -> Iterator[Path | None]:
             os.chown(path, account.pw_uid, account.pw_gid)
         yield inside
     finally:
-        with psycopg.connect(crashable.dsn(), autocommit=True) as connection:
-            connection.execute("CHECKPOINT")
-            connection.execute("DROP TABLESPACE IF EXISTS small")
-        subprocess.run(["/usr/bin/umount", "--lazy", str(folder)], check=True)  # noqa: S603 - our own mount
+        try:
+            with psycopg.connect(crashable.dsn(), autocommit=True) as connection:
+                connection.execute("CHECKPOINT")
+                connection.execute("DROP TABLESPACE IF EXISTS small")
+        finally:
+            subprocess.run(["/usr/bin/umount", "--lazy", str(folder)], check=True)  # noqa: S603 - our own mount
 
 
 async def log_on(set_up: Stage, disk: Path) -> None:
