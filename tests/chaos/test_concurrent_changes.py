@@ -74,7 +74,7 @@ async def acknowledge(alerts: Alerts, _number: int) -> None:
     """Acknowledge alerts."""
     await alerts.rows(
         "SELECT pggit.acknowledge_performance_alert(alert_id, 'alice') FROM pggit.performance_alerts"
-        " WHERE operation_type LIKE 'recorded-%%' ORDER BY random() LIMIT 2",
+        " WHERE operation_type LIKE 'recorded-%%' ORDER BY random() LIMIT 1",
     )
 
 
