@@ -70,8 +70,8 @@ format: ready-test ## Put Python and SQL into the form that `check` asks for
 coverage: ready-test ## Run the tests and fail under COVERAGE per cent (90)
 	@$(BIN)/pytest --cov --cov-report=term --cov-fail-under=$(COVERAGE) $(ARGS)
 
-chaos: ready-test ## Run only the tests that break things on purpose
-	@$(BIN)/pytest tests/chaos $(ARGS)
+chaos: ready-test ## Break things on purpose, count what was lost: build/chaos.json (SHORT=1: minutes, not an hour)
+	@CHAOS=$(if $(SHORT),short,long) CHAOS_REPORT=build/chaos.json $(BIN)/pytest tests/chaos $(PARALLEL) $(ARGS)
 
 bench: ready-test ## Measure again what bench/ reports
 	@set -e; for script in bench/[!_]*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done

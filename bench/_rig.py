@@ -43,6 +43,11 @@ class Rig:
         self.webhook = ""
 
     @property
+    def server(self) -> EmbeddedServer:
+        """The PostgreSQL server, for those who want to take it away."""
+        return self._server
+
+    @property
     def _buffer(self) -> memoryview:
         return _buffer(self._memory)
 

@@ -79,6 +79,8 @@ class Health:
             self._checked = self._clock.monotonic()
         loops = (self._router.trouble, self._dispatcher.trouble)
         reasons = [reason for reason in (self._trouble, *loops) if reason]
+        if self._acknowledger.failing:
+            reasons.append("results of deliveries can't be stored, so nothing is claimed; see ack_failed in the log")
         report = self.live()
         reasons += report.reasons
         if not report.cycled:

@@ -268,6 +268,16 @@ async def test_trouble_at_any_step_is_transient(stage: Any, broken: str) -> None
     assert "secret-word" not in receipt.detail
 
 
+async def test_a_server_that_is_not_ready_to_be_greeted_is_tried_again() -> None:
+    """A 4xx to EHLO on a connection that stays is transient, and no reason to think that the server offers no login."""
+    async with SmtpSink(credentials=("alertd", "secret-word")) as server:
+        made = EmailChannel(server.url, "alertd@pggit.example", deadline=5)
+        server.script(SmtpReply("EHLO", "451 4.3.0 not now", times=1))
+        assert isinstance(await deliver(made, ONE), Transient)
+        assert isinstance(await deliver(made, ONE), Delivered)
+        await made.aclose()
+
+
 @pytest.mark.parametrize("stage", ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "BODY"])
 async def test_a_server_that_hangs_at_any_step_ends_with_the_deadline(stage: Any) -> None:
     """The attempt ends by itself, and is in doubt only when the message had been sent."""

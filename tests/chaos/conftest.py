@@ -1,8 +1,10 @@
-"""A server of this folder's own, which tests may crash: it keeps what it has said is committed."""
+"""A server of this folder's own, which tests may crash: it keeps what it has said is committed; and the scoreboard."""
 
 import asyncio
 import itertools
+import os
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,6 +13,7 @@ from psycopg import sql
 from pggit_alertd.database import migrate
 from pggit_alertd.database.embedded import EmbeddedServer
 from support.daemon import Stage, stage
+from support.scoreboard import Scoreboard, Scores
 
 OPTIONS = {
     "max_connections": "60",
@@ -22,6 +25,19 @@ OPTIONS = {
 """Without fsync a crash of PostgreSQL loses nothing, only one of the machine would; commits are synchronous."""
 
 _numbers = itertools.count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gather the figures, in the process that talks to the terminal; CHAOS_REPORT names the file they go to."""
+    if not hasattr(config, "workerinput"):
+        report = os.environ.get("CHAOS_REPORT")
+        config.pluginmanager.register(Scoreboard(Path(report) if report else None), "chaos-scoreboard")
+
+
+@pytest.fixture
+def scores(request: pytest.FixtureRequest) -> Scores:
+    """Return where the test puts the figures of its fault."""
+    return Scores(request.node.user_properties)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ from pggit_alertd.database import migrate
 from pggit_alertd.database.embedded import EmbeddedServer
 from pggit_alertd.demo.sinks import Answer
 from support.daemon import stage
+from support.scoreboard import Scores, Stopwatch
+from support.tally import tally
 
 OPTIONS = {"fsync": "off", "wal_level": "replica", "max_wal_senders": "4", "autovacuum_naptime": "1h"}
 
@@ -37,7 +39,9 @@ def pair() -> Iterator[tuple[EmbeddedServer, EmbeddedServer]]:
         standby.stop()
 
 
-async def test_a_promoted_standby_is_found_and_nothing_is_lost(pair: tuple[EmbeddedServer, EmbeddedServer]) -> None:
+async def test_a_promoted_standby_is_found_and_nothing_is_lost(
+    pair: tuple[EmbeddedServer, EmbeddedServer], scores: Scores
+) -> None:
     """With both servers in its URL the daemon goes on with the new primary, and every committed alert is sent."""
     primary, standby = pair
     both = f"postgresql://postgres@/app?host={primary.socket},{standby.socket}&target_session_attrs=read-write"
@@ -57,12 +61,27 @@ async def test_a_promoted_standby_is_found_and_nothing_is_lost(pair: tuple[Embed
         primary.halt(signal.SIGQUIT)
         await daemon.wait_for_event("routing_failed")
         with psycopg.connect(standby.dsn(), autocommit=True) as connection:
+            received = set_up.http.received
             connection.execute("SELECT pg_promote()")
+        promoted = Stopwatch()
         set_up.dsn = standby.dsn("app")
         await set_up.reconnect()
+        unknown = received - len(await set_up.logged("sent"))
         await set_up.storm(10, operation="after")
+        await set_up.arrived(received + 1)
+        recovery = promoted.seconds
         await set_up.settled(160, within=60)
         assert await set_up.statuses() == {"sent": 160}
-        assert len(set_up.requests("/services/")) == 160
+        found = await tally(set_up, 160)
         assert (await daemon.until_page("/readyz", 200)).json()["ok"]
         assert await daemon.stop() == 0
+    # Claims are not waited for, so the new primary may not know the last of them: what had been sent without its result
+    # being stored there may arrive again, and no more than that.
+    scores.record(
+        "PostgreSQL: primary killed, standby promoted",
+        sent=160,
+        lost=found.lost,
+        duplicated=found.twice,
+        allowed=unknown,
+        recovery=recovery,
+    )

@@ -102,11 +102,12 @@ class SmtpConnection:
             raise NoConnectionError(Permanent(reason, f"{self._smarthost} {complaint}", Scope.DESTINATION))
 
     async def _hello(self) -> None:
+        """Say EHLO, or HELO to a server that doesn't know it; to one that says "not now" HELO would hide its login."""
         self._step = Step.HELLO
         try:
             await self.client.ehlo()
-        except aiosmtplib.SMTPHeloError:
-            if not self.client.is_connected:
+        except aiosmtplib.SMTPHeloError as error:
+            if not self.client.is_connected or 400 <= error.code < 500:  # noqa: PLR2004 - as the protocol writes it
                 raise
             await self.client.helo()
 
