@@ -17,6 +17,8 @@ needed_of_table AS (
         ('alert_notification_queue', 'SELECT, UPDATE'),
         ('alert_notification_log', 'SELECT, INSERT'),
         ('alert_destination', 'SELECT, INSERT, UPDATE'),
+        ('alert_group', 'SELECT, INSERT, UPDATE'),
+        ('effective_notification_config', 'SELECT'),
         ('alertd_worker', 'SELECT, INSERT, UPDATE'),
         ('alert_snooze', 'SELECT'),
         ('alert_snooze_occurrence', 'SELECT'),
@@ -26,6 +28,9 @@ needed_of_table AS (
         ('scheduled_job_run', 'SELECT, INSERT, UPDATE'),
         ('alertd_condition', 'SELECT'),
         ('performance_baseline_history', 'SELECT'),
+        ('branch_ref', 'SELECT'),
+        ('performance_baselines', 'SELECT'),
+        ('performance_operation_types', 'SELECT'),
         ('performance_metrics', 'SELECT'),
         ('performance_alerts', 'SELECT')
     ) AS t (name, privileges)
@@ -38,6 +43,9 @@ needed_function AS (
         VALUES
         ('route_alerts'),
         ('requeue_missed_alerts'),
+        ('give_up_behind_open_breakers'),
+        ('queue_fallbacks'),
+        ('explain_alert'),
         ('release_muted_alerts'),
         ('expand_snooze'),
         ('escalate_unacknowledged'),

@@ -55,7 +55,7 @@ room AS MATERIALIZED (
         CASE
             WHEN d.paused_until > now() THEN 0
             WHEN d.opened_at IS NULL THEN coalesce(known.room, lane.slots)
-            WHEN probe.destination_key IS NOT NULL THEN 1
+            WHEN probe.destination_key IS NOT NULL THEN least(coalesce(known.room, lane.slots), 1)
             ELSE 0
         END AS free
     FROM endpoint AS e
@@ -302,6 +302,7 @@ SELECT
     c.settled,
     c.created_at,
     c.claimed_at,
+    c.error_message AS last_error,
     extract(EPOCH FROM c.give_up_at - now())::double precision AS give_up_in,
     extract(EPOCH FROM d.paused_until - now())::double precision AS paused_for,
     c.queue_id = ANY(ARRAY(SELECT chosen.queue_id FROM chosen WHERE chosen.probing)) AS probing,

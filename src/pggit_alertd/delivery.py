@@ -116,7 +116,7 @@ class Deliverer:
                 charged=False,
             )
         if claim.give_up_in <= 0:
-            return self._failed(claim, Reason.EXPIRED, "the retry horizon passed before this could be sent")
+            return self._failed(claim, Reason.EXPIRED, _expiry(claim))
         pause = max(claim.paused_for, self._paused.get(claim.destination_key or "", 0.0) - self._clock.monotonic())
         if pause > 0:
             return self._ack(claim, Outcome.RELEASED, Reason.PAUSED, delay=pause, charged=False)
@@ -249,3 +249,10 @@ def _sentence(receipt: Permanent) -> Verdict:
     if receipt.reason is Reason.INVALID_SETTING:
         return Verdict.NOTHING
     return Verdict.CONDEMNED if receipt.scope is Scope.DESTINATION else Verdict.OK
+
+
+def _expiry(claim: Claim) -> str:
+    """Return why a row whose time is over was not delivered."""
+    if claim.attempt > 1 and claim.last_error:
+        return f"gave up after {claim.attempt - 1} attempts, the retry horizon is over: {claim.last_error}"
+    return "the retry horizon passed before this could be sent"

@@ -253,9 +253,9 @@ class Claim:
     `claimed_at` is database time; `trusted_until` is this process's monotonic clock: after it the lease must be thought
     lost. `give_up_in` and `paused_for` are seconds from the claim: what is left of the retry horizon, and of the
     destination's pause (not positive: none). `installation` names the database, whose alert numbers are not unique.
-    `lane_key` is the destination as the queue knows it, and the lane's name. `size` counts the queue rows that the
-    message speaks for, this one included; `bundle` is what it says then. `probing` says that the destination's breaker
-    is open and this claim is to find out whether it is back.
+    `lane_key` is the destination as the queue knows it, and the lane's name. `last_error` is why it failed before.
+    `size` counts the queue rows that the message speaks for, this one included; `bundle` is what it says then.
+    `probing` says that the destination's breaker is open and this claim is to find out whether it is back.
     """
 
     queue_id: int
@@ -283,6 +283,7 @@ class Claim:
     trusted_until: float
     installation: str = ""
     lane_key: str = ""
+    last_error: str = ""
     probing: bool = False
     size: int = 1
     bundle: Bundle | None = None

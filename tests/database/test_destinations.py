@@ -339,3 +339,18 @@ async def test_broken_destinations_are_named_with_their_reason(alerts: Alerts, p
     assert (broken.reason, broken.error, broken.until > 890) == ("auth", "HTTP 403", True)
     await mine.probe_destinations()
     assert await alerts.value(WAIT) <= 0
+
+
+async def test_a_full_lane_takes_no_probe(alerts: Alerts, pool: Database) -> None:
+    """While this replica's slots for the destination are in use, the probe is left to others."""
+    await alerts.setting()
+    await alerts.alert(count=3, alert_type="ANOMALY")
+    await alerts.alert("merge", alert_type="ANOMALY", count=3)
+    await alerts.route()
+    mine, other = store(pool, breaker=RULE), store(pool, "w2", breaker=RULE)
+    claims = await mine.claim(rooms(3), take_expired=True)
+    await fail(mine, claims)
+    await alerts.rows(LATER)
+    full = {Lane("slack", claims[0].urgency, claims[0].lane_key): 0}
+    assert await mine.claim(rooms(), take_expired=True, known=full) == []
+    assert len(await other.claim(rooms(), take_expired=True)) == 1

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from psycopg import AsyncConnection
 
 from pggit_alertd.database.pool import Database
-from pggit_alertd.model import Ack, Claim, Outcome, Reason
+from pggit_alertd.model import Ack, Claim, Outcome, Reason, Verdict
 from support.alerts import Alerts
 from support.claims import ack, rooms, store
 
@@ -85,7 +85,9 @@ class QueueProtocol(RuleBasedStateMachine):
             self.pool = Database(self.database, size=1)
             await self.pool.open()
             self.stores = {worker: store(self.pool, worker) for worker in WORKERS}
-            await self.alerts.rows(f"TRUNCATE {TABLES}, pggit.alert_notification_settings, pggit.performance_alerts")
+            await self.alerts.rows(
+                f"TRUNCATE {TABLES}, pggit.alert_notification_settings, pggit.performance_alerts CASCADE"
+            )
             self.setting = await self.alerts.setting()
             await self.alerts.alert(severity="CRITICAL", count=count)
             await self.alerts.route()
@@ -111,7 +113,8 @@ class QueueProtocol(RuleBasedStateMachine):
             self.run(
                 lambda: self.alerts.column(
                     "SELECT queue_id FROM pggit.alert_notification_queue"
-                    " WHERE status = 'pending' AND next_attempt_at <= now() AND (claimed_by IS NULL OR %s)",
+                    " WHERE status = 'pending' AND next_attempt_at <= now() AND (claimed_by IS NULL OR %s)"
+                    " AND NOT EXISTS (SELECT FROM pggit.alert_destination WHERE paused_until > now())",
                     expired,
                 )
             )
@@ -147,6 +150,7 @@ class QueueProtocol(RuleBasedStateMachine):
             outcome,
             delay=delay,
             reason=Reason.NONE,
+            verdict=Verdict.NOTHING,
             finished_at=claim.claimed_at + timedelta(milliseconds=self.ticks),
         )
         self.send(worker, result)
@@ -206,11 +210,16 @@ class QueueProtocol(RuleBasedStateMachine):
         self.follow_setting()
 
     @precondition(lambda self: self.claims)
-    @rule(data=st.data(), seconds=st.sampled_from([0.5, 600.0]))
+    @rule(data=st.data(), seconds=st.sampled_from([600.0, 3600.0]))
     def pause(self, data: st.DataObject, seconds: float) -> None:
-        """Pause the destination, as a receiver asks: it moves due times and nothing else."""
+        """Pause the only destination, as a receiver asks: it holds up claims and touches no row."""
         worker, claim = data.draw(st.sampled_from(self.claims))
         self.run(lambda: self.stores[worker].pause(claim, seconds))
+
+    @rule()
+    def pause_ends(self) -> None:
+        """Let the destination's pause be over."""
+        self.run(lambda: self.alerts.rows("UPDATE pggit.alert_destination SET paused_until = now()"))
 
     @invariant()
     def rows_are_as_the_contract_says(self) -> None:

@@ -258,12 +258,16 @@ class Stage:
         )
 
     def requests(self, path: str = "") -> Counter[str]:
-        """Return how often each alert arrived at the HTTP sink, by the words Slack shows or PagerDuty's key."""
+        """Return how often each alert arrived at the HTTP sink, by the words Slack shows or PagerDuty's details.
+
+        PagerDuty's key names the episode, which many alerts share.
+        """
         found: Counter[str] = Counter()
         for request in self.http.requests:
             if path in request.path:
                 body = request.json()
-                found[str(body.get("dedup_key") or body.get("text"))] += 1
+                details = body.get("payload", {}).get("custom_details", {})
+                found[f"event of alert {details['alert_id']}" if "alert_id" in details else str(body.get("text"))] += 1
         return found
 
     async def statuses(self) -> dict[str, int]:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from pggit_alertd.database import migrate
 from pggit_alertd.database.embedded import EmbeddedServer
 from pggit_alertd.demo.journey import Journey, Ledger, journeys, summary
 from pggit_alertd.demo.sinks import Answer, HttpSink, SmtpSink
-from pggit_alertd.demo.workload import operations, record, seed_history
+from pggit_alertd.demo.workload import operations, record, record_together, seed_history, slow
 from pggit_alertd.errors import DatabaseError
 
 DATABASE = "pggit"
@@ -33,6 +33,7 @@ SEED = 7
 PACE_SECONDS = 0.04
 SPIKE_EVERY = 15
 OUTAGE_FROM, OUTAGE_SECONDS = 0.4, 2.0
+BURST_FROM, BURST = 0.75, 12
 READY_SECONDS = 20.0
 SETTLE_SECONDS = 30.0
 STOP_SECONDS = 30.0
@@ -177,7 +178,7 @@ class _Demo:
         started = time.monotonic()
         span = duration if duration is not None else 30.0
         outage_from, outage_to = span * OUTAGE_FROM, span * OUTAGE_FROM + min(OUTAGE_SECONDS, span / 5)
-        broken = over = False
+        broken = over = burst = False
         watch = stage.connection
         with psycopg.connect(stage.server.dsn(DATABASE), autocommit=True) as writer:
             for operation in operations(SEED, SPIKE_EVERY):
@@ -192,6 +193,11 @@ class _Demo:
                     over = True
                     stage.http.always(None, "/services/")
                     self._note("Slack is back: what waited is delivered by its retries")
+                if not burst and elapsed >= span * BURST_FROM:
+                    burst = True
+                    self._note(f"{BURST} operations go wrong at once: what is due together travels in one message")
+                    at = await asyncio.to_thread(record_together, writer, slow(SEED, BURST))
+                    await asyncio.to_thread(self._committed, watch, at)
                 committed_at = await asyncio.to_thread(record, writer, operation)
                 if operation.spike:
                     await asyncio.to_thread(self._committed, watch, committed_at)
@@ -218,19 +224,22 @@ class _Demo:
             self._ledger.committed[alert_id] = at
 
     def _show(self, found: list[Journey]) -> None:
-        """Print one line for each notification that has ended since the last look."""
+        """Print one line for each message that has ended since the last look."""
+        fresh: dict[int, list[Journey]] = {}
         for each in found:
-            if not each.finished or each.queue_id in self._shown:
-                continue
-            self._shown.add(each.queue_id)
-            self._console.print(_line(each, self._ledger), markup=False)
+            if each.finished and each.queue_id not in self._shown:
+                self._shown.add(each.queue_id)
+                fresh.setdefault(each.message_id, []).append(each)
+        for together in fresh.values():
+            self._console.print(_line(together, self._ledger), markup=False)
 
     def _explain(self, stage: _Stage) -> None:
         self._console.print(
             "\nWork is recorded by pggit.record_performance_metric, as applications do. Now and then an operation is "
             "several times\nslower than its baseline: pgGit raises an alert, and each line below is one notification "
             "of one alert.\nThe fourth alert of an operation within an hour is escalated to CRITICAL, which also pages "
-            "and mails.\nTimes: commit → routed into the queue → received → logged; in ms after the commit."
+            "and mails.\nAlerts that are due together travel in one message, a digest."
+            "\nTimes: commit → routed into the queue → received → logged; in ms after the commit."
             f"\nThe daemon's own log: {stage.log}",
             markup=False,
         )
@@ -244,7 +253,8 @@ class _Demo:
             f"\n{result['alerts']} alerts; delivered: "
             + ", ".join(f"{count} by {channel}" for channel, count in delivered.items())
             + f"; {result['failed']} failed, {result['lost']} lost, {result['retried']} after a retry, "
-            f"{result['escalated']} alerts escalated.\nFrom commit to receiver, first attempts: "
+            f"{result['escalated']} alerts escalated, {result['digests']} digests.\n"
+            "From commit to receiver, first attempts: "
             f"p50 {latency['p50']} ms, p99 {latency['p99']} ms.",
             markup=False,
         )
@@ -276,8 +286,9 @@ def _start(environment: Mapping[str, str], output: TextIO) -> subprocess.Popen[b
     )
 
 
-def _line(journey: Journey, ledger: Ledger) -> str:
-    """Return a journey for the terminal: what it was, where it went, and where its time went."""
+def _line(together: Sequence[Journey], ledger: Ledger) -> str:
+    """Return a message for the terminal: what it was, where it went, and where its time went."""
+    journey = next((each for each in together if ledger.latency(each) is not None), together[0])
     commit = ledger.committed.get(journey.alert_id)
     factor = f"{journey.factor:.1f}x" if journey.factor is not None else ""
     text = (
@@ -293,5 +304,6 @@ def _line(journey: Journey, ledger: Ledger) -> str:
     logged = journey.processed_at.timestamp() - commit
     notes = [f"attempt {journey.attempt}"] if journey.attempt > 1 else []
     notes += ["escalated"] if journey.escalated else []
+    notes += [f"digest: the worst of {len(together)} alerts"] if len(together) > 1 else []
     note = f"  ({', '.join(notes)})" if notes else ""
     return f"{text} {routed * 1000:7.1f} → {received * 1000:7.1f} → {logged * 1000:7.1f}{note}"

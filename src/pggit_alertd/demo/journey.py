@@ -5,6 +5,7 @@ The demo's clock and the database's are the same machine's, so the stages can be
 
 import re
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,19 +17,32 @@ from pggit_alertd.demo.sinks import HttpRequest, Mail
 
 _NUMBER = re.compile(r"[Aa]lert (\d+)")
 
-_JOURNEYS = """
+_JOURNEYS = r"""
 SELECT
     q.queue_id, q.alert_id, q.channel, q.status, q.attempt, q.alert ->> 'operation_type' AS operation,
     q.alert ->> 'severity' AS severity, (q.alert ->> 'factor')::double precision AS factor,
-    coalesce((q.alert ->> 'escalated')::boolean, FALSE) AS escalated, q.created_at, q.processed_at, q.error_message
+    coalesce((q.alert ->> 'escalated')::boolean, FALSE) AS escalated, q.created_at, q.processed_at, q.error_message,
+    coalesce(
+        (
+            SELECT (regexp_match(l.error_message, 'notification (\d+)')) [1]::bigint
+            FROM pggit.alert_notification_log AS l
+            WHERE l.alert_id = q.alert_id AND l.queue_id = q.queue_id AND l.reason = 'coalesced'
+            LIMIT 1
+        ),
+        q.queue_id
+    ) AS message_id
 FROM pggit.alert_notification_queue AS q
+WHERE q.event = 'triggered' AND q.alert_id IS NOT NULL
 ORDER BY q.processed_at NULLS LAST, q.queue_id
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """One notification's way, as the queue row tells it."""
+    """One notification's way, as the queue row tells it.
+
+    `message_id` is the notification in whose message it travelled: its own, or the digest's.
+    """
 
     queue_id: int
     alert_id: int
@@ -42,6 +56,7 @@ class Journey:
     routed_at: datetime
     processed_at: datetime | None
     error: str | None
+    message_id: int
 
     @property
     def finished(self) -> bool:
@@ -59,8 +74,8 @@ class Ledger:
     def request(self, request: HttpRequest) -> None:
         """Take a request at the HTTP sink as an arrival at Slack or PagerDuty."""
         if request.path.startswith("/v2/"):
-            dedup_key = str(request.json().get("dedup_key", ""))
-            self._arrive(dedup_key.rpartition("-")[2], "pagerduty", request.at)
+            details = request.json().get("payload", {}).get("custom_details", {})
+            self._arrive(str(details.get("alert_id", "")), "pagerduty", request.at)
         else:
             found = _NUMBER.search(request.body.decode(errors="replace"))
             self._arrive(found[1] if found else "", "slack", request.at)
@@ -91,7 +106,9 @@ def summary(found: Sequence[Journey], ledger: Ledger, outbox: int) -> dict[str, 
     Lost is what ended nowhere: alerts not routed, notifications still pending, and those called sent that no sink saw.
     """
     sent = [journey for journey in found if journey.status == "sent"]
-    seen = [journey for journey in sent if (journey.alert_id, journey.channel) in ledger.arrived]
+    # A digest names the worst of its alerts; the others arrived with it.
+    messages = {journey.message_id for journey in sent if (journey.alert_id, journey.channel) in ledger.arrived}
+    seen = [journey for journey in sent if journey.message_id in messages]
     first = [value for journey in sent if journey.attempt == 1 and (value := ledger.latency(journey)) is not None]
     return {
         "alerts": len(ledger.committed),
@@ -102,6 +119,7 @@ def summary(found: Sequence[Journey], ledger: Ledger, outbox: int) -> dict[str, 
         "failed": sum(1 for journey in found if journey.status == "failed"),
         "lost": outbox + sum(1 for journey in found if not journey.finished) + len(sent) - len(seen),
         "retried": sum(1 for journey in sent if journey.attempt > 1),
+        "digests": sum(1 for count in Counter(journey.message_id for journey in seen).values() if count > 1),
         "escalated": len({journey.alert_id for journey in found if journey.escalated}),
         "latency_ms": {"p50": percentile(first, 0.50), "p99": percentile(first, 0.99)},
     }

@@ -7,7 +7,7 @@ slow again and again, which escalates it.
 import itertools
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -21,6 +21,7 @@ TYPICAL_MS = {
     "rollback_commit": (20, 200),
 }
 REPEATER = "merge_branches"
+BURSTING = "get_history"
 HISTORY_ROWS = 400
 HISTORY_DAYS = 3
 
@@ -48,6 +49,13 @@ def operations(seed: int, spike_every: int) -> Iterator[Operation]:
         usual = source.uniform(low, high) * 1000
         factor = source.uniform(3, 12) * high * 1000 / usual if spike else 1.0
         yield Operation(name, round(usual * factor), spike)
+
+
+def slow(seed: int, count: int) -> list[Operation]:
+    """Return operations of one type that are all several times slower than usual, as when a disk is full."""
+    source = random.Random(seed)  # noqa: S311 - sample data
+    high = TYPICAL_MS[BURSTING][1]
+    return [Operation(BURSTING, round(source.uniform(4, 12) * high * 1000), spike=True) for _ in range(count)]
 
 
 def seed_history(connection: psycopg.Connection, seed: int) -> int:
@@ -87,4 +95,12 @@ def record(connection: psycopg.Connection, operation: Operation) -> float:
         "SELECT pggit.record_performance_metric(%s, %s, %s)",
         (operation.name, operation.microseconds, f"demo {operation.name}"),
     )
+    return time.time()
+
+
+def record_together(connection: psycopg.Connection, several: Sequence[Operation]) -> float:
+    """Record operations in one transaction, as a batch job does; return the Unix time just after the commit."""
+    with connection.transaction():
+        for operation in several:
+            record(connection, operation)
     return time.time()
