@@ -24,7 +24,8 @@ from pggit_alertd.demo.sinks import HttpRequest, HttpSink
 
 CAPACITY = 400_000
 BODY = 8192
-_HEAD = struct.Struct("qqq")
+MARKED = 10_000
+_HEAD = struct.Struct("qqqq")
 _TIME = struct.Struct("d")
 
 
@@ -36,11 +37,12 @@ class Rig:
 
     def __init__(self) -> None:
         self._server = EmbeddedServer()
-        size = _HEAD.size + BODY + _TIME.size * CAPACITY
+        size = _HEAD.size + BODY + _TIME.size * (CAPACITY + MARKED)
         self._memory = shared_memory.SharedMemory(create=True, size=size)
         self._sink = Process(target=_sink, args=(self._memory.name,), daemon=True)
         self.dsn = ""
         self.webhook = ""
+        self.marked_webhook = ""
 
     @property
     def server(self) -> EmbeddedServer:
@@ -57,6 +59,7 @@ class Rig:
         while (port := _HEAD.unpack_from(self._buffer)[1]) == 0:
             time.sleep(0.01)
         self.webhook = f"http://127.0.0.1:{port}/services/T00000000/B00000000/bench"
+        self.marked_webhook = self.webhook.replace("/bench", "/marked")
         with psycopg.connect(self._server.dsn(), autocommit=True) as connection:
             connection.execute("CREATE DATABASE bench")
         self.dsn = self._server.dsn("bench")
@@ -121,6 +124,16 @@ class Rig:
             time.sleep(0.001)
         return float(_TIME.unpack_from(self._buffer, _HEAD.size + BODY + _TIME.size * (number - 1))[0])
 
+    def marked_arrival(self, number: int, within: float = 30.0) -> float:
+        """Wait for the request with this number at the marked webhook and return its Unix time."""
+        deadline = time.monotonic() + within
+        while _HEAD.unpack_from(self._buffer)[3] < number:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"marked request {number} did not come")
+            time.sleep(0.001)
+        offset = _HEAD.size + BODY + _TIME.size * (CAPACITY + number - 1)
+        return float(_TIME.unpack_from(self._buffer, offset)[0])
+
     def last_body(self) -> bytes:
         """Return the body of the latest request."""
         length = _HEAD.unpack_from(self._buffer)[2]
@@ -155,16 +168,19 @@ def _sink(name: str) -> None:
     buffer = _buffer(memory)
 
     def note(request: HttpRequest) -> None:
-        count, port, _ = _HEAD.unpack_from(buffer)
+        count, port, _, marked = _HEAD.unpack_from(buffer)
+        if request.path.endswith("/marked"):
+            _TIME.pack_into(buffer, _HEAD.size + BODY + _TIME.size * (CAPACITY + marked), request.at)
+            marked += 1
         _TIME.pack_into(buffer, _HEAD.size + BODY + _TIME.size * count, request.at)
         body = request.body[:BODY]
         buffer[_HEAD.size : _HEAD.size + len(body)] = body
-        _HEAD.pack_into(buffer, 0, count + 1, port, len(body))
+        _HEAD.pack_into(buffer, 0, count + 1, port, len(body), marked)
 
     async def run() -> None:
         async with HttpSink(keep=1) as sink:
             sink.on_request = note
-            _HEAD.pack_into(buffer, 0, 0, sink.port, 0)
+            _HEAD.pack_into(buffer, 0, 0, sink.port, 0, 0)
             await asyncio.Event().wait()
 
     import uvloop

@@ -3,8 +3,8 @@
     .venv/bin/python bench/throughput.py [--messages 20000] [--in-flight 50] [--rounds 3]
 
 The bare loop uses the same client (httpx over aiohttp, uvloop) with as many tasks as there are slots and does nothing
-else; the worker claims, renders, posts, acknowledges and logs each one. Rounds alternate, because machines drift; the
-ratio of the medians is what counts.
+else; the worker claims, renders, posts, acknowledges and logs each one, coalescing off. Rounds alternate, because
+machines drift; the ratio of the medians is what counts.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def worker(rig: Rig, messages: int, in_flight: int) -> float:
         connection.execute(QUEUE, (messages,))
         connection.execute("VACUUM ANALYZE pggit.alert_notification_queue")
         before = rig.received()
-        with rig.daemon(PGGIT_ALERTD_CONCURRENCY=str(in_flight)):
+        with rig.daemon(PGGIT_ALERTD_CONCURRENCY=str(in_flight), PGGIT_ALERTD_COALESCE="false"):
             first = rig.arrival(before + 1)
             last = rig.arrival(before + messages, within=300)
             while connection.execute(

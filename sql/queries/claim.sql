@@ -107,8 +107,17 @@ candidate AS MATERIALIZED (
     WHERE room.free > 0
 ),
 
+-- Rows over which a worker vanished travel alone, so that the one to blame can be found; so do events of alerts that
+-- belong to no episode, for each may end an incident of its own, and rows without a group.
 chosen AS MATERIALIZED (
-    SELECT c.*
+    SELECT
+        c.*,
+        s.min_interval,
+        c.claimed_by IS NULL
+        AND c.lost_count = 0
+        AND c.group_key <> ''
+        AND (c.event = 'triggered' OR c.episode IS NOT NULL)
+        AND coalesce(:'coalesce'::boolean OR s.min_interval > interval '0', FALSE) AS sociable
     FROM (
         SELECT
             candidate.*,
@@ -120,6 +129,7 @@ chosen AS MATERIALIZED (
             ) AS probe_turn
         FROM candidate
     ) AS c
+    LEFT JOIN pggit.alert_notification_settings AS s ON c.setting_id = s.setting_id
     WHERE c.turn <= c.budget AND (c.probe_turn = 1 OR NOT c.probing)
 ),
 
@@ -130,19 +140,16 @@ probed AS (
     WHERE d.destination_key = chosen.destination_key AND chosen.probing
 ),
 
--- What travels together. Rows over which a worker vanished travel alone, so that the one to blame can be found; so do
--- events of alerts that belong to no episode, for each may end an incident of its own.
+-- What travels together.
 crowd AS MATERIALIZED (
     SELECT
         c.channel, c.urgency, c.destination_key, c.setting_id, c.group_key, c.episode, c.settled, c.lease,
-        s.min_interval, min(c.queue_id) AS leader, min(c.event) FILTER (WHERE c.event <> 'triggered') AS news
+        c.min_interval, min(c.queue_id) AS leader, min(c.event) FILTER (WHERE c.event <> 'triggered') AS news
     FROM chosen AS c
-    INNER JOIN pggit.alert_notification_settings AS s ON c.setting_id = s.setting_id
-    WHERE c.claimed_by IS NULL AND c.lost_count = 0 AND (:'coalesce'::boolean OR s.min_interval > interval '0')
-        AND (c.event = 'triggered' OR c.episode IS NOT NULL)
+    WHERE c.sociable
     GROUP BY
         c.channel, c.urgency, c.destination_key, c.setting_id, c.group_key, c.episode, c.settled, c.lease,
-        s.min_interval
+        c.min_interval
 ),
 
 -- The first to speak about a group of a setting with min_interval makes it quiet; whoever is beaten to it waits.
@@ -178,11 +185,13 @@ hush AS (
     WHERE q.queue_id = ANY(ARRAY(SELECT chosen.queue_id FROM chosen)) AND q.queue_id = chosen.queue_id
 ),
 
-companion AS MATERIALIZED (
-    SELECT m.queue_id, crowd.leader, crowd.lease
+-- Whom a message could speak for, looked at without a lock. What a claim takes is bounded: a page must not wait for a
+-- storm's digests to be gathered. Digests that don't fit are left for the next claim, which comes at once.
+follower AS MATERIALIZED (
+    SELECT m.place, crowd.leader, crowd.lease
     FROM crowd
     CROSS JOIN LATERAL (
-        SELECT n.queue_id
+        SELECT n.ctid AS place
         FROM pggit.alert_notification_queue AS n
         WHERE n.status = 'pending'
             AND n.setting_id = crowd.setting_id
@@ -198,23 +207,39 @@ companion AS MATERIALIZED (
             AND (n.event = 'triggered' OR crowd.episode IS NOT NULL)
             AND n.queue_id <> crowd.leader
         ORDER BY n.queue_id
-        LIMIT 999
-        FOR UPDATE OF n SKIP LOCKED
+        LIMIT 4999
     ) AS m
     WHERE crowd.leader NOT IN (SELECT hushed.leader FROM hushed)
 ),
 
+postponed AS MATERIALIZED (
+    SELECT sized.leader
+    FROM (
+        SELECT follower.leader, sum(count(*)) OVER (ORDER BY follower.leader) - count(*) AS taken_before
+        FROM follower
+        GROUP BY follower.leader
+    ) AS sized
+    WHERE sized.taken_before > 2000
+),
+
+-- By ctid, because a join by id of two sets of unknown size may be planned as a loop within a loop: 7 s for 6,000 rows.
+companion AS MATERIALIZED (
+    SELECT n.ctid AS place, follower.leader, follower.lease
+    FROM follower
+    INNER JOIN pggit.alert_notification_queue AS n ON follower.place = n.ctid
+    WHERE follower.leader NOT IN (SELECT postponed.leader FROM postponed)
+    FOR UPDATE OF n SKIP LOCKED
+),
+
 taken AS MATERIALIZED (
-    SELECT chosen.queue_id, chosen.queue_id AS leader, chosen.lease
+    SELECT chosen.queue_id, chosen.lease
     FROM chosen
-    WHERE chosen.queue_id NOT IN (SELECT companion.queue_id FROM companion)
-        AND NOT EXISTS (
-            SELECT FROM hushed
-            WHERE hushed.setting_id = chosen.setting_id AND hushed.group_key = chosen.group_key
-        )
+    WHERE NOT chosen.sociable
     UNION ALL
-    SELECT companion.queue_id, companion.leader, companion.lease
-    FROM companion
+    SELECT crowd.leader, crowd.lease
+    FROM crowd
+    WHERE crowd.leader NOT IN (SELECT hushed.leader FROM hushed)
+        AND crowd.leader NOT IN (SELECT postponed.leader FROM postponed)
 ),
 
 -- A row that still names a worker is one whose worker vanished: say so in the log, attempt by attempt.
@@ -238,11 +263,24 @@ claimed AS (
         lost_count = q.lost_count + (q.claimed_by IS NOT NULL)::integer,
         claimed_by = :'worker'::text,
         claimed_at = now(),
-        leader_id = nullif(t.leader, q.queue_id),
         next_attempt_at = now() + make_interval(secs => t.lease)
     FROM taken AS t
     WHERE q.queue_id = ANY(ARRAY(SELECT taken.queue_id FROM taken)) AND q.queue_id = t.queue_id
-    RETURNING q.*, t.leader
+    RETURNING q.*
+),
+
+led AS (
+    UPDATE pggit.alert_notification_queue AS q
+    SET
+        attempt = q.attempt + 1,
+        claim_no = q.claim_no + 1,
+        claimed_by = :'worker'::text,
+        claimed_at = now(),
+        leader_id = c.leader,
+        next_attempt_at = now() + make_interval(secs => c.lease)
+    FROM companion AS c
+    WHERE q.ctid = c.place
+    RETURNING q.queue_id, q.leader_id AS leader, q.event, q.alert, q.alert_id, q.message, q.occurred_at
 ),
 
 -- The worst few of what travels together, and what happened last.
@@ -271,8 +309,13 @@ digest AS (
                 'alert', c.alert, 'alert_id', c.alert_id, 'message', c.message, 'occurred_at', c.occurred_at
             ) ORDER BY c.queue_id DESC
         )) [1] AS latest
-    FROM claimed AS c
-    WHERE c.leader IN (SELECT companion.leader FROM companion)
+    FROM (
+        SELECT led.* FROM led
+        UNION ALL
+        SELECT l.queue_id, l.queue_id AS leader, l.event, l.alert, l.alert_id, l.message, l.occurred_at
+        FROM claimed AS l
+        WHERE l.queue_id IN (SELECT led.leader FROM led)
+    ) AS c
     GROUP BY c.leader
 )
 
@@ -313,5 +356,4 @@ LEFT JOIN pggit.alert_notification_settings AS s ON c.setting_id = s.setting_id
 LEFT JOIN pggit.effective_notification_config AS e ON s.setting_id = e.setting_id
 LEFT JOIN pggit.alert_destination AS d ON coalesce(e.destination_key, c.destination_key) = d.destination_key
 LEFT JOIN digest ON c.queue_id = digest.leader
-WHERE c.leader = c.queue_id
 ORDER BY c.queue_id;

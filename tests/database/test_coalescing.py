@@ -121,6 +121,18 @@ async def test_rows_of_a_vanished_worker_travel_alone(alerts: Alerts, pool: Data
     assert await alerts.queue("status, claimed_by") == [("pending", "w1")] * 3
 
 
+async def test_rows_without_a_group_travel_alone(alerts: Alerts, pool: Database) -> None:
+    """What somebody queued by hand, naming no group, has nothing in common with anything."""
+    await alerts.setting()
+    await alerts.rows(
+        "INSERT INTO pggit.alert_notification_queue (alert_id, channel, recipient, message, setting_id)"
+        " SELECT n, 'slack', 'x', 'm', s.setting_id"
+        " FROM generate_series(1, 3) AS n, pggit.alert_notification_settings AS s"
+    )
+    claims = await store(pool, coalesce=True).claim(rooms(), take_expired=True)
+    assert [claim.size for claim in claims] == [1, 1, 1]
+
+
 async def test_coalescing_can_be_switched_off(alerts: Alerts, pool: Database) -> None:
     """For the whole daemon, or for one setting by grouping by alert_id; a min_interval still makes digests."""
     await alerts.setting(severity="WARNING")
