@@ -167,7 +167,7 @@ class Daemon:
     async def run(self) -> int:
         """Run until a signal; return 0 after an orderly stop, 1 after a fault of the program.
 
-        Raises SettingsError if the web port can't be had.
+        Raises SettingsError if the web port can't be had, AddressTaken if it can't be had now.
         """
         self._catch_signals()
         _log.info("starting", version=__version__, settings=self._settings.redacted())

@@ -2,6 +2,7 @@
 
 AlertdError
 ├── SettingsError            operator: the environment or a file it names; permanent until mended
+├── AddressTaken             operator: another program listens where this one was told to; passes when that one ends
 ├── DatabaseError
 │   ├── DatabaseUnavailable  nobody's: the server can't be reached right now; transient
 │   ├── DatabaseRefused      operator: wrong password, missing database or privilege; permanent until mended
@@ -34,6 +35,10 @@ class AlertdError(Exception):
 
 class SettingsError(AlertdError):
     """The environment holds a value that can't be used; the message names the variable and the mend."""
+
+
+class AddressTaken(AlertdError):
+    """Another program listens at the address and port to be used; it may end, so trying again can help."""
 
 
 class DatabaseError(AlertdError):

@@ -29,6 +29,7 @@ REASONS = tuple(reason.value for reason in Reason)
 STATUSES = ("pending", "held", "failed")
 JOBS = ("baselines", "retention", "partitions", "maintenance_windows", "recovery", "self_check")
 JOB_OUTCOMES = ("succeeded", "failed", "released", "busy", "superseded", "missed")
+# What the router counts. Reasons that are only logged (already_told, discarded and so on) have no series.
 SUPPRESSIONS = ("no_matching_setting", "alert_deleted", "snoozed", "maintenance")
 LOOPS = ("acknowledger", "beat", "dispatcher", "heartbeat", "router", "scheduler", "upkeep")
 PINGS = ("sent", "failed", "withheld")

@@ -37,6 +37,13 @@ _NAMED = (
     r"(?:passw(?:or)?d|passwd|pwd|secret|token|credentials?|authorization|cookie|webhook(?:_url)?"
     r"|(?:api|routing|service|integration|access|signing|private|encryption)[_-]?key|config(?:_sealed)?)"
 )
+# The examples in our own hints: exactly these words, and nothing that only looks like them.
+PLACEHOLDERS = (
+    "<the URL of an incoming webhook>",
+    "<the 32 characters of an Events API v2 integration>",
+    "<the secret you share with the receiver>",
+)
+_PLACEHOLDER = "|".join(re.escape(f'"{each}"') for each in PLACEHOLDERS)
 _QUOTED = r""""(?:[^"\\]|\\.){0,4096}"?|'(?:[^'\\]|\\.){0,4096}'?"""
 
 # Each shape: the pattern, and what replaces it. Quantifiers are bounded, so that no text costs quadratic time.
@@ -60,7 +67,8 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (
         re.compile(
-            rf"({_NAMED}\\?[\"']?\s{{0,4}}[=:]\s{{0,4}})(?!\*\*\*)(?:b?(?:{_QUOTED})|[^\s,;&}})\]]{{1,2048}})",
+            rf"({_NAMED}\\?[\"']?\s{{0,4}}[=:]\s{{0,4}})(?!\*\*\*|(?:{_PLACEHOLDER}))"
+            rf"(?:b?(?:{_QUOTED})|[^\s,;&}})\]]{{1,2048}})",
             re.IGNORECASE,
         ),
         rf"\1{MASK}",

@@ -109,7 +109,7 @@ async def test_a_switch_that_fails_is_counted_and_logged_once_without_its_key() 
     """Refusals and time-outs are no faults of ours; the log has the reason once, never the URL's key."""
     stream = io.StringIO()
     logs.configure("INFO", "json", stream)
-    async with HttpSink() as sink, rig(sink, deadline=0.2) as it:
+    async with HttpSink() as sink, rig(sink, deadline=2.0) as it:
         sink.script(Answer(404, KEY), Answer(404, KEY), Answer(hang=True), path="/ping/")
         for _ in range(4):
             it.cycle()

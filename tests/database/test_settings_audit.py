@@ -30,7 +30,7 @@ async def test_every_kind_of_change_is_kept(alerts: Alerts) -> None:
     await alerts.rows("UPDATE pggit.alert_notification_settings SET enabled = TRUE WHERE setting_id = -1")
     await alerts.rows("UPDATE pggit.alert_notification_settings SET setting_id = 70")
     await alerts.rows("DELETE FROM pggit.alert_notification_settings")
-    await alerts.rows("TRUNCATE pggit.alert_notification_settings")
+    await alerts.rows("TRUNCATE pggit.alert_notification_settings CASCADE")
     expected = [
         (setting, "INSERT", []),
         (setting, "UPDATE", ["enabled", "name"]),
@@ -116,6 +116,7 @@ async def test_thousands_of_settings_in_one_statement_stay_quick(alerts: Alerts)
 
 
 COLUMNS = ["alert_type", "severity", "notification_channel", "operation_pattern", "group_by", "created_at"]
+COLUMNS += ["send_acknowledged", "send_resolved"]
 
 
 @pytest.mark.parametrize("column", [*COLUMNS, "setting_id", "min_interval"])

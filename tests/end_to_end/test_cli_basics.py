@@ -1,5 +1,6 @@
 """The command line as such: help, exit statuses, settings that can't be used, secrets that must not be seen."""
 
+import socket
 import sys
 from pathlib import Path
 
@@ -165,3 +166,12 @@ def test_health_check_and_daemon_agree_on_the_address() -> None:
     given = {"PGGIT_ALERTD_HTTP_HOST": "0.0.0.0", "PGGIT_ALERTD_HTTP_PORT": "9999"}  # noqa: S104 - nothing is bound
     assert web_address(given) == ("127.0.0.1", 9999)
     assert web_address({"PGGIT_ALERTD_HTTP_HOST": "[::]"}) == ("::1", settings.http_port)
+
+
+async def test_a_port_in_use_is_no_reason_for_a_supervisor_to_give_up() -> None:
+    """`run` on a taken port ends with 1, so that systemd tries again, and not with 78, which is final."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ended = await alertd("run", database_url=URL, http_port=str(taken.getsockname()[1]))
+    assert ended.status == 1
+    assert "is in use by another program" in ended.err
+    assert CANARY not in ended.said

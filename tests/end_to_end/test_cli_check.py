@@ -309,6 +309,15 @@ async def test_nobody_being_told_is_warned_of(database: str) -> None:
     assert (disabled.status, "none is enabled" in disabled.message) == (Status.WARNING, True)
 
 
+async def test_types_that_no_alert_has_are_warned_of_unless_they_have_a_use(database: str) -> None:
+    """A typo in alert_type is named; SYSTEM and ESCALATION are for the daemon's own words and for chains."""
+    for alert_type in ("TRESHOLD", "SYSTEM", "ESCALATION"):
+        add_setting(database, "slack", {"webhook": "https://hooks.slack.com/services/T0/B0/x"}, alert_type=alert_type)
+    found = [each.message for each in await checked(settings_for(database)) if "matches no alert" in each.message]
+    assert len(found) == 1
+    assert "alert_type TRESHOLD" in found[0]
+
+
 async def test_one_destination_is_probed_once_however_many_settings_lead_there(database: str, http: HttpSink) -> None:
     """Settings that share an endpoint are one finding that names them all; a disabled one is not probed."""
     for name in ("one", "two"):

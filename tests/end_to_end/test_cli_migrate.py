@@ -1,5 +1,6 @@
 """`pggit-alertd migrate` as a process: what it says and how it ends, on databases it takes and on those it refuses."""
 
+import re
 from collections.abc import Iterator
 
 import psycopg
@@ -28,11 +29,14 @@ def guarded() -> Iterator[EmbeddedServer]:
 
 @pytest.mark.servers
 async def test_migrate_twice_says_what_it_found_and_did_and_then_that_there_is_nothing(empty_database: str) -> None:
-    """The first run names what was found and every file; the second has nothing to do; both end well."""
+    """The first run says what was found and done, in few lines; the second has nothing to do; both end well."""
     first = await alertd("migrate", database_url=empty_database)
     assert first.status == 0, first.err
     assert first.out.startswith("Found a database without pgGit's tables.\n")
     assert "  applied sql/migrations/0001_notifications.sql\n" in first.out
+    assert "applied sql/functions/" not in first.out
+    assert re.search(r"^  applied \d+ functions and \d+ views; --verbose names them$", first.out, re.MULTILINE)
+    assert "skipping" not in first.err
     before = picture(empty_database)
     second = await alertd("migrate", "up", database_url=empty_database)
     assert second.status == 0
@@ -51,6 +55,14 @@ async def test_migrate_says_which_pggit_it_found(empty_database: str, kind: str,
     again = await alertd("migrate", "--json", database_url=empty_database)
     assert (again.json["ok"], again.json["changed"], again.json["applied"]) == (True, False, [])
     assert again.json["found"] == {"b": "branch_id", "d": "id"}[kind]
+
+
+async def test_verbose_names_every_file(empty_database: str) -> None:
+    """With --verbose each function and view that was applied has a line of its own."""
+    ended = await alertd("migrate", "up", "--verbose", database_url=empty_database)
+    assert ended.status == 0, ended.err
+    assert "  applied sql/functions/notifications/route_alerts.sql\n" in ended.out
+    assert "  applied sql/views/" in ended.out
 
 
 async def test_a_dry_run_prints_the_sql_and_changes_nothing(empty_database: str) -> None:

@@ -52,10 +52,25 @@ def test_every_channel_is_reached_and_nothing_is_left(folder: Path) -> None:
 
 
 def test_what_is_kept_is_kept(folder: Path) -> None:
-    """With --keep the database and the daemon's log stay in the folder that was named, and no server runs on."""
+    """With --keep database and log stay in the folder named, no server runs on, and a second demo counts anew."""
     kept = folder / "kept"
     status, _, told = demo(folder, "--duration", "12", "--keep", str(kept))
     assert status == 0, told
     assert (kept / "data" / "PG_VERSION").exists()
     assert not (kept / "data" / "postmaster.pid").exists()
     assert "daemon" in (kept / "pggit-alertd.log").read_text()
+    status, again, told = demo(folder, "--duration", "6", "--keep", str(kept))
+    assert status == 0, told
+    assert again["lost"] == 0
+    assert again["alerts"] == again["delivered"]["slack"]
+
+
+def test_a_folder_with_other_things_in_it_is_left_alone(folder: Path) -> None:
+    """--keep refuses a folder that holds something else, in one sentence, before anything in it is changed."""
+    (folder / "thesis.txt").write_text("mine")
+    before = folder.stat()
+    status, _, told = demo(folder, "--keep", str(folder))
+    assert status == 1
+    assert "is not empty and holds no database of an earlier demo" in told
+    assert "Traceback" not in told
+    assert (folder.stat().st_uid, folder.stat().st_mtime_ns) == (before.st_uid, before.st_mtime_ns)

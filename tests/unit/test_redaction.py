@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pggit_alertd import redaction
+from pggit_alertd.channels import apprise, pagerduty, slack, webhook
 from pggit_alertd.redaction import LIMIT, MASK, Redactor
 
 KEY = "R0ABCDEFGHIJKLMNOPQRSTUVWXYZ1234"
@@ -145,6 +146,14 @@ def test_long_text_is_cut_without_half_a_secret() -> None:
 def test_a_webhook_never_survives_its_surroundings(before: str, after: str) -> None:
     """Whatever stands around a webhook in a text, its path is gone."""
     assert "T0SECRET" not in redaction.text(f"{before}https://hooks.slack.com/services/T0SECRET/B0SECRET/x {after}")
+
+
+@pytest.mark.parametrize("example", [slack.EXAMPLE, pagerduty.EXAMPLE, webhook.EXAMPLE, apprise.EXAMPLE])
+def test_the_examples_of_our_own_hints_stay_readable(example: str) -> None:
+    """What says how to mend a config is no secret; a placeholder with one letter more is masked as ever."""
+    assert redaction.text(f"The config is empty; put a JSON object such as {example}.").endswith(f"{example}.")
+    for placeholder in redaction.PLACEHOLDERS:
+        assert "<the" not in redaction.text(f'{{"webhook": "{placeholder}x"}}')
 
 
 @given(st.dictionaries(st.text(max_size=20), st.recursive(st.none() | st.floats() | st.text(), st.lists, max_leaves=5)))

@@ -237,6 +237,7 @@ def test_effective_values_are_masked_and_say_where_they_came_from() -> None:
     assert shown[f"{P}SMTP_URL"].value == "smtp://mailer:***@mx:587?tls=starttls"
     assert (shown[f"{P}HTTP_PORT"].value, shown[f"{P}HTTP_PORT"].origin) == ("0", "environment")
     assert (shown[f"{P}LEASE"].value, shown[f"{P}LEASE"].origin) == ("3m", "default")
+    assert shown[f"{P}EMAIL_RATE"].value == "0"
     everything = f"{shown} {settings.redacted()} {settings!r} {settings}"
     assert "geheim" not in everything
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from pggit_alertd import __version__, logs
-from pggit_alertd.errors import SettingsError
+from pggit_alertd.errors import AddressTaken, SettingsError
 from pggit_alertd.liveness import Liveness, LoopReport
 from pggit_alertd.metrics import Metrics
 from pggit_alertd.web import Readiness, bind, create_app, serve
@@ -259,9 +259,9 @@ async def test_signals_stay_with_their_owner() -> None:
 
 
 def test_a_port_in_use_is_told_with_its_variable() -> None:
-    """Two programs on one port: the second says which variable to change."""
+    """Two programs on one port: the second says which variable to change, and may be started again."""
     first = bind("127.0.0.1", 0)
-    with pytest.raises(SettingsError, match=rf"^PGGIT_ALERTD_HTTP_PORT: port {first.port} of 127.0.0.1 is in use"):
+    with pytest.raises(AddressTaken, match=rf"^PGGIT_ALERTD_HTTP_PORT: port {first.port} of 127.0.0.1 is in use"):
         bind("127.0.0.1", first.port)
     first.close()
 

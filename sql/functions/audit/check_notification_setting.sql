@@ -15,6 +15,8 @@ DECLARE
         WHEN NEW.operation_pattern IS NULL THEN 'operation_pattern'
         WHEN NEW.group_by IS NULL THEN 'group_by'
         WHEN NEW.created_at IS NULL THEN 'created_at'
+        WHEN NEW.send_acknowledged IS NULL THEN 'send_acknowledged'
+        WHEN NEW.send_resolved IS NULL THEN 'send_resolved'
     END;
 BEGIN
     IF v_column IS NOT NULL THEN

@@ -19,7 +19,7 @@ from pggit_alertd.errors import DestinationError
 from pggit_alertd.model import Delivered, Notification, Permanent, Reason, Receipt, Scope, Transient
 from pggit_alertd.rendering import slack as rendering
 
-EXAMPLE = '{"webhook": "https://hooks.slack.com/services/…"}'
+EXAMPLE = '{"webhook": "<the URL of an incoming webhook>"}'
 DEFAULT_RETRY_AFTER = 30.0
 CHANNEL_LIMIT = 80
 

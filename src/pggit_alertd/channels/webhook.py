@@ -21,7 +21,7 @@ from pggit_alertd.errors import DestinationError
 from pggit_alertd.model import Delivered, Notification, Permanent, Reason, Receipt, Scope, Transient
 from pggit_alertd.rendering import webhook as rendering
 
-EXAMPLE = '{"url": "https://example.com/hooks/pggit", "secret": "whsec_…"}'
+EXAMPLE = '{"url": "https://example.com/hooks/pggit", "secret": "<the secret you share with the receiver>"}'
 DEFAULT_RETRY_AFTER = 30.0
 HEADERS_LIMIT = 20
 VALUE_LIMIT = 4096

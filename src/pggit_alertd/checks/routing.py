@@ -15,7 +15,8 @@ from pggit_alertd.notification_settings import NAME_LIMIT, Channels, Setting, lo
 from pggit_alertd.redaction import text
 from pggit_alertd.rendering.text import one_line
 
-ALERT_TYPES = ("THRESHOLD_EXCEEDED", "ANOMALY", "DEGRADATION", "SYSTEM")
+# No alert is of type ESCALATION: it is for settings that are reached by an escalation chain only.
+ALERT_TYPES = ("THRESHOLD_EXCEEDED", "ANOMALY", "DEGRADATION", "SYSTEM", "ESCALATION")
 PROBES_AT_ONCE = 10
 _ANY = "*"
 _log = logs.get("checks")

@@ -1,5 +1,7 @@
 """The schema: bring a database up to this release, or show what that would do."""
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +14,11 @@ from pggit_alertd.cli.reporting import AsJson, answer, answering, complain, load
 if TYPE_CHECKING:
     from pggit_alertd.database.migrate import Status, UpReport
     from pggit_alertd.database.schema_kind import Kind
+
+_REPLACEABLE = ("functions", "views")
+"""Folders whose files are applied again whenever they change; dozens of names that tell nobody anything."""
+_EXPECTED = re.compile(r"NOTICE: .* does not exist, skipping")
+"""What PostgreSQL says to DROP ... IF EXISTS where there is nothing to drop."""
 
 
 class Action(StrEnum):
@@ -36,6 +43,9 @@ def migrate(
             "--dry-run", help="With `up` or `down`: print the SQL that would run, fit for psql, and change nothing."
         ),
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="With `up`: name every function and view, and print every notice.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring the schema to this release.
@@ -59,7 +69,7 @@ def migrate(
         elif dry_run:
             asyncio.run(_rehearse(dsn, as_json=as_json))
         else:
-            _tell_report(asyncio.run(schema.up(dsn)), as_json=as_json)
+            _tell_report(asyncio.run(schema.up(dsn)), as_json=as_json, verbose=verbose)
 
 
 async def _withdrawn(dsn: str) -> Sequence[str]:
@@ -97,7 +107,7 @@ async def _rehearse(dsn: str, *, as_json: bool) -> None:
     answer({"ok": True, "release": __version__, "found": plan.kind.value, "pending": due, "sql": text})
 
 
-def _tell_report(report: "UpReport", *, as_json: bool) -> None:
+def _tell_report(report: "UpReport", *, as_json: bool, verbose: bool) -> None:
     if as_json:
         answer(
             {
@@ -111,11 +121,22 @@ def _tell_report(report: "UpReport", *, as_json: bool) -> None:
         )
         return
     say(f"Found {_words(report.kind)}.")
+    folders = Counter(path.partition("/")[0] for path in report.applied)
     for path in report.applied:
-        say(f"  applied sql/{path}")
+        if verbose or path.partition("/")[0] not in _REPLACEABLE:
+            say(f"  applied sql/{path}")
+    replaced = [_counted(folders[folder], folder) for folder in _REPLACEABLE if folders[folder]]
+    if replaced and not verbose:
+        say(f"  applied {' and '.join(replaced)}; --verbose names them")
     for notice in report.notices:
-        complain(notice)
+        if verbose or not _EXPECTED.fullmatch(notice):
+            complain(notice)
     say(report.summary() if report.changed else f"Nothing to do. {report.summary()}")
+
+
+def _counted(count: int, folder: str) -> str:
+    """Return how many of a folder's files there are: 1 view, 70 functions."""
+    return f"{count} {folder if count != 1 else folder.removesuffix('s')}"
 
 
 def _tell_status(status: "Status", *, as_json: bool) -> None:

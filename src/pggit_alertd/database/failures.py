@@ -59,7 +59,8 @@ _EXACT = {
     "3D000": _Reading(DatabaseRefused, "Create the database, or mend its name in PGGIT_ALERTD_DATABASE_URL."),
     "42501": _Reading(
         DatabaseRefused,
-        "Grant the role what it lacks: pggit_alertd_daemon to run the daemon, ownership of pggit to migrate.",
+        "Grant the role what it lacks: pggit_alertd_daemon to run the daemon, pggit_alertd_operator for an operator's "
+        "commands, ownership of pggit to migrate.",
     ),
     "25006": _Reading(
         DatabaseUnavailable,
@@ -122,7 +123,9 @@ def _unreachable(error: psycopg.Error) -> DatabaseError:
     line = _said(error)
     if not line and str(error).startswith("connection is bad: "):  # libpq did not even try
         return DatabaseRefused(_BAD_STRING)
-    return DatabaseUnavailable(f"PostgreSQL can't be reached: {line or 'no reason given'}. {_NO_STATE.mend}")
+    # libpq ends with a question of its own: is the server running, and accepting connections?
+    end = "" if line.endswith("?") else "."
+    return DatabaseUnavailable(f"PostgreSQL can't be reached: {line or 'no reason given'}{end} {_NO_STATE.mend}")
 
 
 def sqlstate(error: psycopg.Error) -> str | None:

@@ -6,6 +6,7 @@ PagerDuty are sinks that show what they got.
 
 import asyncio
 import json
+import math
 import os
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from rich.console import Console
 
 from pggit_alertd.database import migrate
 from pggit_alertd.database.embedded import EmbeddedServer
-from pggit_alertd.demo.journey import Journey, Ledger, journeys, summary
+from pggit_alertd.demo.journey import Journey, Ledger, Outage, journeys, summary
 from pggit_alertd.demo.sinks import Answer, HttpSink, SmtpSink
 from pggit_alertd.demo.workload import operations, record, record_together, seed_history, slow
 from pggit_alertd.errors import DatabaseError
@@ -34,6 +35,8 @@ PACE_SECONDS = 0.04
 SPIKE_EVERY = 15
 OUTAGE_FROM, OUTAGE_SECONDS = 0.4, 2.0
 BURST_FROM, BURST = 0.75, 12
+ROUND_SECONDS = 60.0
+"""With --stay, the outage and the burst come again this often."""
 READY_SECONDS = 20.0
 SETTLE_SECONDS = 30.0
 STOP_SECONDS = 30.0
@@ -55,11 +58,16 @@ def run(*, duration: float, as_json: bool, stay: bool, keep: Path | None) -> int
     """Run the demo for `duration` seconds of work, or until Ctrl-C with `stay`; return 0 if nothing was lost.
 
     With `as_json` the last line on standard output is one JSON object and everything else goes to standard error.
-    `keep` is a folder in which the database and the daemon's log are left. Raises DatabaseError if it can't start.
+    `keep` is a folder in which the database and the daemon's log are left; an earlier demo's database there is used
+    again, and only what is new is counted. Raises DatabaseError if it can't start.
     """
+    if keep is not None:
+        keep = keep.absolute()
+        _refuse_foreign(keep)
     console = Console(file=sys.stderr if as_json else sys.stdout, highlight=False, soft_wrap=True)
     try:
-        result = asyncio.run(_Demo(console, keep).run(duration, stay=stay))
+        demo = _Demo(console, keep)
+        result = asyncio.run(demo.run(duration, stay=stay))
     except KeyboardInterrupt:
         console.print("stopped")
         return 130
@@ -67,7 +75,9 @@ def run(*, duration: float, as_json: bool, stay: bool, keep: Path | None) -> int
         sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()
     delivered = result["delivered"]
-    return 0 if result["lost"] == 0 and isinstance(delivered, dict) and all(delivered.values()) else 1
+    # Who stops it early has not seen every channel yet, and nothing is wrong with that.
+    reached = demo.interrupted or (isinstance(delivered, dict) and all(delivered.values()))
+    return 0 if result["lost"] == 0 and reached else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,18 @@ class _Stage:
     connection: psycopg.Connection
     log: Path
     page: str
+    after: int
+    """The highest alert_id of earlier demos in a folder that was kept."""
+
+    def journeys(self) -> list[Journey]:
+        """Return every notification of this demo's alerts."""
+        return journeys(self.connection, self.after)
+
+    def outbox(self) -> int:
+        """Return how many of this demo's alerts are not routed yet."""
+        query = "SELECT count(*) FROM pggit.alert_outbox WHERE alert_id > %s"
+        found = self.connection.execute(query, (self.after,)).fetchone()
+        return int(found[0]) if found else 0
 
 
 class _Demo:
@@ -88,10 +110,17 @@ class _Demo:
         self._keep = keep
         self._ledger = Ledger()
         self._shown: set[int] = set()
+        self._how_long = ""
         self._stop = asyncio.Event()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether somebody stopped it."""
+        return self._stop.is_set()
 
     async def run(self, duration: float, *, stay: bool) -> dict[str, object]:
         """Set the stage, play, and return the closing figures."""
+        self._how_long = "until Ctrl-C" if stay else "(while this runs; make demo ARGS=--stay keeps it open)"
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
@@ -99,8 +128,7 @@ class _Demo:
             self._explain(stage)
             await self._play(stage, None if stay else duration)
             found = await self._settle(stage)
-            outbox = stage.connection.execute("SELECT count(*) FROM pggit.alert_outbox").fetchone()
-            result = summary(found, self._ledger, int(outbox[0]) if outbox else 0)
+            result = summary(found, self._ledger, stage.outbox())
             self._close(result)
             return result
 
@@ -120,17 +148,19 @@ class _Demo:
             self._say("2/4", "installing pgGit's monitoring tables and ours, and three days of history")
             await migrate.up(server.dsn(DATABASE))
             async with HttpSink() as http, SmtpSink() as mail:
-                http.on_request = self._ledger.request
+                http.on_accepted = self._ledger.request
                 mail.on_mail = self._ledger.mail
                 with psycopg.connect(server.dsn(DATABASE), autocommit=True) as connection:
                     baselines = await asyncio.to_thread(seed_history, connection, SEED)
                     connection.execute("DELETE FROM pggit.alert_notification_settings")
                     connection.execute(_SETTINGS, {"slack": http.slack_url()})
+                    newest = connection.execute("SELECT coalesce(max(alert_id), 0) FROM pggit.performance_alerts")
+                    ((after,),) = newest.fetchall()
                     self._say("3/4", f"{baselines} baselines made; mail, Slack and PagerDuty sinks listen on loopback")
                     async with self._daemon(server, http, mail) as (log, page):
                         self._say("4/4", f"the daemon is ready: {page}/healthz  {page}/metrics")
-                        self._say("   ", f"console: {page}/")
-                        yield _Stage(server, http, mail, connection, log, page)
+                        self._say("   ", f"console: {page}/ {self._how_long}")
+                        yield _Stage(server, http, mail, connection, log, page, after)
         finally:
             await asyncio.to_thread(server.stop)
 
@@ -176,50 +206,58 @@ class _Demo:
         """Record work at a steady pace; break Slack for a moment in the middle; show what is delivered."""
         self._console.print()
         started = time.monotonic()
-        span = duration if duration is not None else 30.0
-        outage_from, outage_to = span * OUTAGE_FROM, span * OUTAGE_FROM + min(OUTAGE_SECONDS, span / 5)
-        broken = over = burst = False
-        watch = stage.connection
+        acts = _acts(duration)
+        at, act = next(acts)
         with psycopg.connect(stage.server.dsn(DATABASE), autocommit=True) as writer:
             for operation in operations(SEED, SPIKE_EVERY):
                 elapsed = time.monotonic() - started
                 if self._stop.is_set() or (duration is not None and elapsed >= duration):
                     return
-                if not broken and elapsed >= outage_from:
-                    broken = True
-                    stage.http.always(Answer(503, "upstream down"), "/services/")
-                    self._note("Slack goes down: its notifications will wait and be tried again; the others go on")
-                if broken and not over and elapsed >= outage_to:
-                    over = True
-                    stage.http.always(None, "/services/")
-                    self._note("Slack is back: what waited is delivered by its retries")
-                if not burst and elapsed >= span * BURST_FROM:
-                    burst = True
-                    self._note(f"{BURST} operations go wrong at once: what is due together travels in one message")
-                    at = await asyncio.to_thread(record_together, writer, slow(SEED, BURST))
-                    await asyncio.to_thread(self._committed, watch, at)
+                if elapsed >= at:
+                    await self._act(act, stage, writer)
+                    at, act = next(acts)
                 committed_at = await asyncio.to_thread(record, writer, operation)
                 if operation.spike:
-                    await asyncio.to_thread(self._committed, watch, committed_at)
-                self._show(await asyncio.to_thread(journeys, watch))
+                    await asyncio.to_thread(self._committed, stage, committed_at)
+                self._show(await asyncio.to_thread(stage.journeys))
                 await asyncio.sleep(PACE_SECONDS)
+
+    async def _act(self, act: str, stage: _Stage, writer: psycopg.Connection) -> None:
+        """Let something happen that is not everyday work."""
+        if act == "down":
+            self._ledger.outages.append(Outage(time.time()))
+            stage.http.always(Answer(503, "upstream down"), "/services/")
+            self._note("Slack goes down: its notifications will wait and be tried again; the others go on")
+        elif act == "back":
+            self._back(stage)
+            self._note("Slack is back: what waited is delivered by its retries")
+        elif act == "burst":
+            self._note(f"{BURST} operations go wrong at once: what is due together travels in one message")
+            at = await asyncio.to_thread(record_together, writer, slow(SEED, BURST))
+            await asyncio.to_thread(self._committed, stage, at)
+
+    def _back(self, stage: _Stage) -> None:
+        """Let Slack take messages, if it did not."""
+        stage.http.always(None, "/services/")
+        for outage in self._ledger.outages:
+            outage.ended = min(outage.ended, time.time())
 
     async def _settle(self, stage: _Stage) -> list[Journey]:
         """Wait until nothing is on its way any more, and return every journey."""
-        stage.http.always(None, "/services/")
+        self._back(stage)
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
-            found = await asyncio.to_thread(journeys, stage.connection)
+            found = await asyncio.to_thread(stage.journeys)
             self._show(found)
-            outbox = stage.connection.execute("SELECT count(*) FROM pggit.alert_outbox").fetchone()
-            if (outbox == (0,) and all(each.finished for each in found)) or time.monotonic() > deadline:
+            if (stage.outbox() == 0 and all(each.finished for each in found)) or time.monotonic() > deadline:
                 return found
             await asyncio.sleep(PACE_SECONDS)
 
-    def _committed(self, connection: psycopg.Connection, at: float) -> None:
+    def _committed(self, stage: _Stage, at: float) -> None:
         """Note the newest alerts as committed now."""
-        for (alert_id,) in connection.execute(
-            "SELECT alert_id FROM pggit.performance_alerts WHERE alert_id <> ALL (%s)", (list(self._ledger.committed),)
+        newest = max(self._ledger.committed, default=stage.after)
+        for (alert_id,) in stage.connection.execute(
+            "SELECT alert_id FROM pggit.performance_alerts WHERE alert_id > %s", (newest,)
         ):
             self._ledger.committed[alert_id] = at
 
@@ -239,7 +277,7 @@ class _Demo:
             "several times\nslower than its baseline: pgGit raises an alert, and each line below is one notification "
             "of one alert.\nThe fourth alert of an operation within an hour is escalated to CRITICAL, which also pages "
             "and mails.\nAlerts that are due together travel in one message, a digest."
-            "\nTimes: commit → routed into the queue → received → logged; in ms after the commit."
+            "\nTimes: commit → routing began → received → logged; in ms after the commit."
             f"\nThe daemon's own log: {stage.log}",
             markup=False,
         )
@@ -253,11 +291,15 @@ class _Demo:
             f"\n{result['alerts']} alerts; delivered: "
             + ", ".join(f"{count} by {channel}" for channel, count in delivered.items())
             + f"; {result['failed']} failed, {result['lost']} lost, {result['retried']} after a retry, "
-            f"{result['escalated']} alerts escalated, {result['digests']} digests.\n"
-            "From commit to receiver, first attempts: "
-            f"p50 {latency['p50']} ms, p99 {latency['p99']} ms.",
+            f"{result['escalated']} alerts escalated, {result['digests']} digests.",
             markup=False,
         )
+        if latency["p50"] is not None:
+            self._console.print(
+                "From commit to receiver, first attempts while the receiver was up: "
+                f"p50 {latency['p50']} ms, p99 {latency['p99']} ms.",
+                markup=False,
+            )
         if self._keep is not None:
             self._console.print(f"The database and the daemon's log are kept in {self._keep}.", markup=False)
 
@@ -266,6 +308,29 @@ class _Demo:
 
     def _note(self, text: str) -> None:
         self._console.print(f"[bold]      ── {text}[/bold]")
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raise DatabaseError for a folder that holds anything but an earlier demo: its owner would be changed."""
+    if folder.exists() and not folder.is_dir():
+        raise DatabaseError(f"{folder} is no folder; name one that is empty, or does not exist yet.")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "data" / "PG_VERSION").exists():
+        raise DatabaseError(
+            f"{folder} is not empty and holds no database of an earlier demo; name a folder that is empty, or does not "
+            "exist yet. Nothing in it was changed."
+        )
+
+
+def _acts(duration: float | None) -> Iterator[tuple[float, str]]:
+    """Yield what happens beside everyday work, and after how many seconds; without a duration again every round."""
+    span = duration if duration is not None else ROUND_SECONDS / 2
+    outage = span * OUTAGE_FROM
+    begin = 0.0
+    while True:
+        yield begin + outage, "down"
+        yield begin + outage + min(OUTAGE_SECONDS, span / 5), "back"
+        yield begin + span * BURST_FROM, "burst"
+        begin += ROUND_SECONDS if duration is None else math.inf
 
 
 def _entries(log: Path) -> Iterator[dict[str, Any]]:

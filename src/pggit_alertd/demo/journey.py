@@ -3,6 +3,7 @@
 The demo's clock and the database's are the same machine's, so the stages can be subtracted.
 """
 
+import math
 import re
 import statistics
 from collections import Counter
@@ -32,7 +33,7 @@ SELECT
         q.queue_id
     ) AS message_id
 FROM pggit.alert_notification_queue AS q
-WHERE q.event = 'triggered' AND q.alert_id IS NOT NULL
+WHERE q.event = 'triggered' AND q.alert_id > %(after)s
 ORDER BY q.processed_at NULLS LAST, q.queue_id
 """
 
@@ -41,7 +42,8 @@ ORDER BY q.processed_at NULLS LAST, q.queue_id
 class Journey:
     """One notification's way, as the queue row tells it.
 
-    `message_id` is the notification in whose message it travelled: its own, or the digest's.
+    `message_id` is the notification in whose message it travelled: its own, or the digest's. `routed_at` is when the
+    transaction that routed it began.
     """
 
     queue_id: int
@@ -65,20 +67,33 @@ class Journey:
 
 
 @dataclass
+class Outage:
+    """A time in which Slack took nothing; `over` is when it took a message again, so that nothing waits any more."""
+
+    began: float
+    ended: float = math.inf
+    over: float = math.inf
+
+
+@dataclass
 class Ledger:
-    """Commits and arrivals, in Unix time, matched by alert and channel."""
+    """Commits, arrivals and Slack's outages, in Unix time; commits and arrivals are matched by alert and channel."""
 
     committed: dict[int, float] = field(default_factory=dict)
     arrived: dict[tuple[int, str], list[float]] = field(default_factory=dict)
+    outages: list[Outage] = field(default_factory=list)
 
     def request(self, request: HttpRequest) -> None:
-        """Take a request at the HTTP sink as an arrival at Slack or PagerDuty."""
+        """Take a request that the HTTP sink accepts as an arrival at Slack or PagerDuty."""
         if request.path.startswith("/v2/"):
             details = request.json().get("payload", {}).get("custom_details", {})
             self._arrive(str(details.get("alert_id", "")), "pagerduty", request.at)
         else:
             found = _NUMBER.search(request.body.decode(errors="replace"))
             self._arrive(found[1] if found else "", "slack", request.at)
+            for outage in self.outages:
+                if outage.ended <= request.at < outage.over:
+                    outage.over = request.at
 
     def mail(self, mail: Mail) -> None:
         """Take a mail at the mail sink as an arrival."""
@@ -90,18 +105,27 @@ class Ledger:
         commit = self.committed.get(journey.alert_id)
         return max(times[-1] - commit, 0.0) if times and commit is not None else None
 
+    def undisturbed(self, journey: Journey) -> bool:
+        """Whether it went through at its first attempt and no outage made it wait for that."""
+        times = self.arrived.get((journey.alert_id, journey.channel))
+        commit = self.committed.get(journey.alert_id)
+        if journey.attempt != 1 or not times or commit is None:
+            return False
+        outages = self.outages if journey.channel == "slack" else []
+        return not any(commit <= each.over and times[-1] >= each.began for each in outages)
+
     def _arrive(self, number: str, channel: str, at: float) -> None:
         if number.isdecimal():
             self.arrived.setdefault((int(number), channel), []).append(at)
 
 
-def journeys(connection: psycopg.Connection) -> list[Journey]:
-    """Return every notification there is."""
-    return [Journey(*row) for row in connection.execute(_JOURNEYS)]
+def journeys(connection: psycopg.Connection, after: int) -> list[Journey]:
+    """Return every notification of the alerts whose alert_id is higher than `after`."""
+    return [Journey(*row) for row in connection.execute(_JOURNEYS, {"after": after})]
 
 
 def summary(found: Sequence[Journey], ledger: Ledger, outbox: int) -> dict[str, Any]:
-    """Return the closing figures. Latency is that of notifications that needed one attempt, in milliseconds.
+    """Return the closing figures. Latency is that of first attempts which no outage held up, in milliseconds.
 
     Lost is what ended nowhere: alerts not routed, notifications still pending, and those called sent that no sink saw.
     """
@@ -109,7 +133,7 @@ def summary(found: Sequence[Journey], ledger: Ledger, outbox: int) -> dict[str, 
     # A digest names the worst of its alerts; the others arrived with it.
     messages = {journey.message_id for journey in sent if (journey.alert_id, journey.channel) in ledger.arrived}
     seen = [journey for journey in sent if journey.message_id in messages]
-    first = [value for journey in sent if journey.attempt == 1 and (value := ledger.latency(journey)) is not None]
+    first = [value for each in sent if ledger.undisturbed(each) and (value := ledger.latency(each)) is not None]
     return {
         "alerts": len(ledger.committed),
         "delivered": {

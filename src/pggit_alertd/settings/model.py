@@ -452,7 +452,8 @@ class Settings(BaseSettings):
             return shown(value.get_secret_value())
         if isinstance(value, bool):
             return str(value).lower()
-        return values.span(value) if isinstance(value, float) else redaction.text(str(value))
+        kind = next(each for each in type(self).model_fields[name].metadata if isinstance(each, values.Kind))
+        return redaction.text(kind.show(value))
 
     def secret_values(self) -> frozenset[str]:
         """Return the passwords inside the settings, for the log's redaction to know by heart."""

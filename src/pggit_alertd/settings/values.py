@@ -28,10 +28,14 @@ HIGHEST_PORT = 65_535
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of value, put on a field by `Annotated`: `words` is what the reference says it may hold."""
+    """A kind of value, put on a field by `Annotated`.
+
+    `words` is what the reference says it may hold; `show` writes a value as a person would.
+    """
 
     words: str
     parse: Callable[[Any], Any]
+    show: Callable[[Any], str] = str
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Run the parser before pydantic's own check of the type."""
@@ -65,7 +69,7 @@ def amount(low: float, high: float) -> Kind:
             raise ValueError(f"is too {'small' if number < low else 'large'}; write {low:g} to {high:g}")
         return number
 
-    return Kind(f"number, {low:g} to {high:g}", parse)
+    return Kind(f"number, {low:g} to {high:g}", parse, "{:g}".format)
 
 
 def duration(low: float, high: float) -> Kind:
@@ -85,7 +89,7 @@ def duration(low: float, high: float) -> Kind:
             raise ValueError(f"is too {'short' if number < low else 'long'}; write {span(low)} to {span(high)}")
         return number
 
-    return Kind(f"duration, {span(low)} to {span(high)}", parse)
+    return Kind(f"duration, {span(low)} to {span(high)}", parse, span)
 
 
 def span(seconds: float) -> str:

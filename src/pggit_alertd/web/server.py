@@ -14,7 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from pggit_alertd import logs
-from pggit_alertd.errors import SettingsError
+from pggit_alertd.errors import AddressTaken, AlertdError, SettingsError
 
 _log = logs.get("web")
 BACKLOG = 128
@@ -47,7 +47,8 @@ class Listener:
 def bind(host: str, port: int) -> Listener:
     """Return a listener on every address of the host (`localhost` has two), so that nothing starts on a taken port.
 
-    Raises SettingsError that names the variable to change.
+    Raises SettingsError that names the variable to change, or AddressTaken: a port that is in use now, by the process
+    that is being replaced perhaps, is no reason for a supervisor to give up.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -94,10 +95,10 @@ def _bound(family: int, address: tuple[object, ...], *, alone: bool) -> socket.s
     return listener
 
 
-def _explained(host: str, port: int, error: OSError | None) -> SettingsError:
+def _explained(host: str, port: int, error: OSError | None) -> AlertdError:
     code = error.errno if error is not None else None
     if code == errno.EADDRINUSE:
-        return SettingsError(
+        return AddressTaken(
             f"PGGIT_ALERTD_HTTP_PORT: port {port} of {host} is in use by another program; stop that one, write another "
             "port, or 0 for any free one"
         )

@@ -59,7 +59,8 @@ class HttpSink:
     """Receives requests, keeps them, and answers as Slack or PagerDuty would unless scripted otherwise.
 
     `requests` holds the last `keep` of them. `incidents` is PagerDuty's view: (routing key, dedup key) to the actions
-    taken, in order; an incident that was triggered twice in a row was folded, not doubled.
+    taken, in order; an incident that was triggered twice in a row was folded, not doubled. `on_request` is called for
+    every request, `on_accepted` for those that are going to be answered with success.
     """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, keep: int = 100_000) -> None:
@@ -72,6 +73,7 @@ class HttpSink:
         self.connections: set[_Connection] = set()
         self.connections_made = 0
         self.on_request: Callable[[HttpRequest], None] | None = None
+        self.on_accepted: Callable[[HttpRequest], None] | None = None
         self._tls = tls
         self._scripts: list[tuple[str, deque[Answer]]] = []
         self._always: dict[str, Answer] = {}
@@ -163,6 +165,13 @@ class HttpSink:
             self._waiters = [each for each in self._waiters if not each[1].done()]
         if self.on_request is not None:
             self.on_request(request)
+        answer = self._chosen(request)
+        if self.on_accepted is not None and 200 <= answer.status < 300 and not answer.hang:  # noqa: PLR2004 - success
+            self.on_accepted(request)
+        return answer
+
+    def _chosen(self, request: HttpRequest) -> Answer:
+        """Return the scripted answer, or the usual one."""
         for path, answers in self._scripts:
             if answers and path in request.path:
                 return answers.popleft()
