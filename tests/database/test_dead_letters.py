@@ -134,14 +134,14 @@ async def test_an_alert_whose_episode_is_over_is_not_told_any_more(alerts: Alert
     await alerts.route()
     await alerts.rows("UPDATE pggit.alert_notification_queue SET status = 'failed', processed_at = now()")
     resolved = (await alerts.queue("queue_id", "event = 'resolved'"))[0][0]
+    since = "is over since 2026-01-02 03:04:05 UTC"
     await alerts.rows("UPDATE pggit.alert_episode SET closed_at = '2026-01-02 03:04:05Z' WHERE closed_at IS NOT NULL")
     assert await alerts.rows("SELECT * FROM pggit.replay_notifications(%s)", [still, over, resolved]) == [
         (still, True, None),
         (
             over,
             False,
-            f"notification {over} can't be sent: its episode is over since 2026-01-02 03:04:05 UTC;"
-            " nothing fires any more",
+            f"notification {over} can't be sent: its episode {since}; nothing fires any more",
         ),
         (resolved, True, None),
     ]

@@ -249,9 +249,9 @@ async def test_what_a_window_muted_is_told_with_what_became_of_it(alerts: Alerts
     assert ("window_ended", muted + "sent when the window ended") in await lines(alerts, worst)
     assert [kind for kind, _ in await lines(alerts, worst)][-1] == "next"
     await alerts.rows("DELETE FROM pggit.alert_notification_settings")
-    assert (
-        await alerts.column("SELECT subject FROM pggit.explain_alert(%s) WHERE kind = 'window_ended'", folded)
-    ) == [f"setting {setting}"]
+    assert (await alerts.column("SELECT subject FROM pggit.explain_alert(%s) WHERE kind = 'window_ended'", folded)) == [
+        f"setting {setting}"
+    ]
 
 
 async def test_every_outcome_of_a_muted_alert_has_words(alerts: Alerts) -> None:

@@ -2,9 +2,9 @@
 -- A step is taken in one transaction with the row that says so, under SKIP LOCKED: replicas share the work, a restart
 -- forgets nothing, and each step is taken once. Nothing due costs one look at an index that is as a rule empty.
 -- A chain stops when its episode or its alert is acknowledged, or the episode is over. Steps whose setting is switched
--- off or can't work are passed over, with a log row. A step that an open window covers is put off until the window's end,
--- with a log row, and is due at once if the window is canceled. Each step is told once, so a chain ends by itself; to
--- tell somebody again, list the setting again further down.
+-- off or can't work are passed over, with a log row. A step that an open window covers is put off until the window's
+-- end, with a log row, and is due at once if the window is canceled. Each step is told once, so a chain ends by itself;
+-- to tell somebody again, list the setting again further down.
 CREATE OR REPLACE FUNCTION pggit.escalate_unacknowledged(p_limit integer DEFAULT 100)
 RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
