@@ -3,9 +3,9 @@
     .venv/bin/python bench/storm.py [--alerts 100000] [--seconds 60] [--interval 10]
 
 Two connections insert alerts of 33 operations, a hundred a statement, evenly over the time; first with no daemon, then
-with one, so that the two medians of a statement can be compared. Slack has one setting with a min_interval;
-every other second a CRITICAL alert of an operation of its own goes to a second webhook, and its way is timed. At the end
-every alert must have been routed, sent (by itself or in a digest) and logged.
+with one, so that the medians can be compared. Slack has one setting with a min_interval; every other second a
+CRITICAL alert of an operation of its own goes to a second webhook, and its way is timed. At the end each alert must have
+been routed, sent (by itself or in a digest) and logged.
 """
 
 import argparse

@@ -164,10 +164,11 @@ COMMENT ON COLUMN pggit.alert_notification_queue.leader_id IS
 
 CREATE TABLE pggit.alert_group (
     setting_id integer NOT NULL,
+    urgency smallint NOT NULL,
     group_key text NOT NULL,
     quiet_until timestamptz NOT NULL,
     leader_id bigint NOT NULL,
-    CONSTRAINT alert_group_pkey PRIMARY KEY (setting_id, group_key),
+    CONSTRAINT alert_group_pkey PRIMARY KEY (setting_id, group_key, urgency),
     CONSTRAINT alert_group_quiet_is_finite CHECK (isfinite(quiet_until))
 );
 

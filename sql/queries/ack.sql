@@ -13,25 +13,31 @@ WITH given AS MATERIALIZED (
         :'settled'::text [], :'delivery_ms'::integer [], :'dwell_ms'::bigint [], :'ambiguous'::boolean [],
         :'finished_at'::timestamptz [], :'claimed_at'::timestamptz [], :'alert_ids'::bigint [],
         :'setting_ids'::integer [], :'events'::text [], :'attempts'::integer [], :'channels'::text [],
-        :'destination_keys'::text [], :'recipients'::text [], :'verdicts'::text [], :'sizes'::integer []
+        :'destination_keys'::text [], :'recipients'::text [], :'verdicts'::text [], :'sizes'::integer [],
+        :'expiries'::boolean []
     ) AS g (
         queue_id, claim_no, outcome, reason, detail, code, delay, charged, settled, delivery_ms, dwell_ms, ambiguous,
         finished_at, claimed_at, alert_id, setting_id, event, attempt, channel, destination_key, recipient, verdict,
-        size
+        size, expired
     )
 ),
 
--- The rows of a digest carry its leader's id, and share its fate.
+-- The rows of a digest carry its leader's id, and share its fate; but each has its own horizon.
 companion AS MATERIALIZED (
     SELECT
-        q.queue_id, q.claim_no, g.outcome,
+        q.queue_id, q.claim_no,
+        CASE
+            WHEN g.expired AND q.give_up_at > now() + make_interval(secs => least(greatest(g.delay, 0), 2592000))
+                THEN 'retry'
+            ELSE g.outcome
+        END AS outcome,
         CASE WHEN g.outcome = 'sent' THEN 'coalesced' ELSE g.reason END AS reason,
         concat_ws(
             ': ', format('coalesced into one message of %s, notification %s', g.size, g.queue_id), nullif(g.detail, '')
         ) AS detail,
         g.code, g.delay, g.charged, g.settled, NULL::integer AS delivery_ms, NULL::bigint AS dwell_ms, g.ambiguous,
         g.finished_at, g.claimed_at, q.alert_id, q.setting_id, q.event, q.attempt, g.channel, g.destination_key,
-        g.recipient, ''::text AS verdict, g.size
+        g.recipient, ''::text AS verdict, g.size, g.expired
     FROM given AS g
     INNER JOIN pggit.alert_notification_queue AS q ON g.queue_id = q.leader_id
     WHERE g.size > 1 AND q.leader_id = ANY(ARRAY(SELECT given.queue_id FROM given WHERE given.size > 1))
@@ -55,6 +61,8 @@ changed AS (
     SET
         status = CASE WHEN r.outcome IN ('sent', 'failed') THEN r.outcome ELSE 'pending' END,
         attempt = greatest(q.attempt - (NOT r.charged)::integer, 0),
+        -- Whoever lived to tell the outcome was not killed by the row.
+        lost_count = CASE WHEN r.outcome = 'retry' THEN 0 ELSE q.lost_count END,
         claimed_by = NULL,
         claimed_at = NULL,
         leader_id = NULL,
@@ -143,7 +151,12 @@ verdict AS MATERIALIZED (
         CASE WHEN t.succeeded_at IS NULL THEN coalesce(d.consecutive_failures, 0) ELSE 0 END + t.failures AS in_a_row,
         CASE WHEN t.succeeded_at IS NULL THEN coalesce(d.open_count, 0) ELSE 0 END AS openings,
         CASE WHEN t.succeeded_at IS NULL THEN d.opened_at END AS opened_at,
-        CASE WHEN t.succeeded_at IS NULL THEN d.open_until END AS open_until,
+        -- A probe that was answered with a request to wait leaves its turn to the next one.
+        CASE
+            WHEN t.succeeded_at IS NOT NULL THEN NULL
+            WHEN t.failures = 0 AND t.claimed_at >= d.opened_at THEN now()
+            ELSE d.open_until
+        END AS open_until,
         CASE WHEN t.succeeded_at IS NULL THEN d.open_reason END AS open_reason,
         d.opened_at IS NOT NULL AND t.succeeded_at IS NOT NULL AND t.failures = 0 AS mended
     FROM tried AS t
@@ -190,18 +203,38 @@ destination AS (
             open_count = excluded.open_count
 ),
 
--- A probe that asked nothing (its setting was disabled, its time over) leaves its turn to the next row.
-unused AS (
-    UPDATE pggit.alert_destination AS d
-    SET open_until = now()
-    FROM result AS r
-    WHERE d.destination_key = r.destination_key
-        AND r.delivery_ms IS NULL
+-- A probe that asked nothing (its setting was disabled, its time over) leaves its turn to the next row. Whoever has the
+-- destination locked is not waited for: two acks could wait for each other.
+idle_probe AS MATERIALIZED (
+    SELECT d.destination_key
+    FROM pggit.alert_destination AS d
+    INNER JOIN result AS r ON d.destination_key = r.destination_key
+    WHERE r.delivery_ms IS NULL
         AND r.claimed_at >= d.opened_at
         AND d.open_until > now()
         AND r.destination_key NOT IN (SELECT tried.destination_key FROM tried)
         AND r.number IN (SELECT changed.number FROM changed)
         AND r.verdict = 'unasked'
+    FOR UPDATE OF d SKIP LOCKED
+),
+
+unused AS (
+    UPDATE pggit.alert_destination AS d
+    SET open_until = now()
+    WHERE d.destination_key IN (SELECT idle_probe.destination_key FROM idle_probe)
+),
+
+-- A first message that was given up has told nobody: its group is not quiet, and the next one speaks.
+unheard AS (
+    UPDATE pggit.alert_group AS g
+    SET quiet_until = now()
+    FROM result AS r
+    WHERE r.outcome = 'failed'
+        AND g.setting_id = r.setting_id
+        AND g.leader_id = r.queue_id
+        AND g.quiet_until > now()
+        AND r.number IN (SELECT changed.number FROM changed)
+    RETURNING g.setting_id, g.group_key, g.urgency
 ),
 
 -- The receiver is back: what waits for a second try of its own need not wait longer.
@@ -216,10 +249,26 @@ waiting AS MATERIALIZED (
     FOR UPDATE OF q SKIP LOCKED
 ),
 
+hushed AS MATERIALIZED (
+    SELECT q.queue_id
+    FROM unheard AS u
+    INNER JOIN pggit.alert_notification_queue AS q ON u.setting_id = q.setting_id AND u.group_key = q.group_key
+    WHERE q.status = 'pending' AND q.urgency = u.urgency AND q.claimed_by IS NULL AND q.attempt = 0
+        AND q.next_attempt_at > now() AND q.next_attempt_at < 'infinity'
+    ORDER BY q.queue_id
+    FOR UPDATE OF q SKIP LOCKED
+),
+
 hastened AS (
     UPDATE pggit.alert_notification_queue AS q
     SET next_attempt_at = now()
-    WHERE q.queue_id = ANY(ARRAY(SELECT waiting.queue_id FROM waiting))
+    WHERE q.queue_id = ANY(
+        ARRAY(
+            SELECT waiting.queue_id FROM waiting
+            UNION
+            SELECT hushed.queue_id FROM hushed
+        )
+    )
 )
 
 SELECT logged.queue_id

@@ -67,7 +67,8 @@ room AS MATERIALIZED (
     WHERE e.destination_key IS NOT NULL
 ),
 
--- No event overtakes another one of its group: a `resolved` waits for the `triggered` that is still on its way.
+-- No event overtakes another one of its group and episode: a `resolved` waits for the `triggered` that is still on its
+-- way. A new episode waits for nothing.
 candidate AS MATERIALIZED (
     SELECT
         room.channel, room.urgency, room.destination_key, room.budget, room.lease, room.probing, c.*,
@@ -78,7 +79,7 @@ candidate AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT
             n.queue_id, n.setting_id, n.group_key, n.event, n.next_attempt_at, n.claim_no, n.claimed_by, n.claimed_at,
-            n.lost_count, n.settled, n.alert ->> 'episode' AS episode
+            n.lost_count, n.settled, n.alert ->> 'episode' AS episode, n.give_up_at <= now() AS over
         FROM pggit.alert_notification_queue AS n
         WHERE n.status = 'pending'
             AND n.channel = room.channel
@@ -90,7 +91,7 @@ candidate AS MATERIALIZED (
                 SELECT FROM pggit.alert_notification_queue AS o
                 WHERE o.status = 'pending' AND o.event <> 'triggered'
                     AND o.setting_id = n.setting_id AND o.group_key = n.group_key AND o.queue_id < n.queue_id
-                    AND o.event <> n.event
+                    AND o.event <> n.event AND o.alert ->> 'episode' IS NOT DISTINCT FROM n.alert ->> 'episode'
             )
             AND (
                 n.event = 'triggered'
@@ -98,6 +99,7 @@ candidate AS MATERIALIZED (
                     SELECT FROM pggit.alert_notification_queue AS o
                     WHERE o.status = 'pending' AND o.event = 'triggered'
                         AND o.setting_id = n.setting_id AND o.group_key = n.group_key AND o.queue_id < n.queue_id
+                        AND o.alert ->> 'episode' IS NOT DISTINCT FROM n.alert ->> 'episode'
                 )
             )
         ORDER BY n.next_attempt_at, n.queue_id
@@ -108,13 +110,14 @@ candidate AS MATERIALIZED (
 ),
 
 -- Rows over which a worker vanished travel alone, so that the one to blame can be found; so do events of alerts that
--- belong to no episode, for each may end an incident of its own, and rows without a group.
+-- belong to no episode, for each may end an incident of its own, rows without a group, and rows whose horizon is over.
 chosen AS MATERIALIZED (
     SELECT
         c.*,
         s.min_interval,
         c.claimed_by IS NULL
         AND c.lost_count = 0
+        AND NOT c.over
         AND c.group_key <> ''
         AND (c.event = 'triggered' OR c.episode IS NOT NULL)
         AND coalesce(:'coalesce'::boolean OR s.min_interval > interval '0', FALSE) AS sociable
@@ -140,49 +143,61 @@ probed AS (
     WHERE d.destination_key = chosen.destination_key AND chosen.probing
 ),
 
--- What travels together.
-crowd AS MATERIALIZED (
+-- What travels together, named by the first of it.
+social AS MATERIALIZED (
     SELECT
-        c.channel, c.urgency, c.destination_key, c.setting_id, c.group_key, c.episode, c.settled, c.lease,
-        c.min_interval, min(c.queue_id) AS leader, min(c.event) FILTER (WHERE c.event <> 'triggered') AS news
+        c.*,
+        min(c.queue_id) OVER company AS leader,
+        count(*) FILTER (WHERE c.event <> 'triggered') OVER company > 0 AS news
     FROM chosen AS c
     WHERE c.sociable
-    GROUP BY
-        c.channel, c.urgency, c.destination_key, c.setting_id, c.group_key, c.episode, c.settled, c.lease,
-        c.min_interval
+    WINDOW company AS (
+        PARTITION BY c.channel, c.urgency, c.destination_key, c.setting_id, c.group_key, c.episode, c.settled
+    )
 ),
 
--- The first to speak about a group of a setting with min_interval makes it quiet; whoever is beaten to it waits.
+crowd AS MATERIALIZED (
+    SELECT s.*, s.min_interval > interval '0' AND NOT s.news AS throttled
+    FROM social AS s
+    WHERE s.queue_id = s.leader
+),
+
+-- The first to speak about a group of a setting with min_interval makes it quiet; whoever is beaten to it waits. Pages
+-- are not hushed by routine notifications.
 throttle AS (
-    INSERT INTO pggit.alert_group AS g (setting_id, group_key, quiet_until, leader_id)
-    SELECT crowd.setting_id, crowd.group_key, now() + crowd.min_interval, min(crowd.leader)
+    INSERT INTO pggit.alert_group AS g (setting_id, urgency, group_key, quiet_until, leader_id)
+    SELECT crowd.setting_id, crowd.urgency, crowd.group_key, now() + crowd.min_interval, min(crowd.leader)
     FROM crowd
-    WHERE crowd.min_interval > interval '0' AND crowd.news IS NULL
-    GROUP BY crowd.setting_id, crowd.group_key, crowd.min_interval
-    ORDER BY crowd.setting_id, crowd.group_key
-    ON CONFLICT (setting_id, group_key) DO UPDATE
+    WHERE crowd.throttled
+    GROUP BY crowd.setting_id, crowd.urgency, crowd.group_key, crowd.min_interval
+    ORDER BY crowd.setting_id, crowd.group_key, crowd.urgency
+    ON CONFLICT (setting_id, group_key, urgency) DO UPDATE
         SET quiet_until = excluded.quiet_until, leader_id = excluded.leader_id
         WHERE g.quiet_until <= now()
-    RETURNING g.setting_id, g.group_key, g.leader_id
+    RETURNING g.setting_id, g.urgency, g.group_key, g.leader_id
 ),
 
 hushed AS MATERIALIZED (
     SELECT
-        crowd.leader, crowd.setting_id, crowd.group_key,
-        coalesce(g.quiet_until, now() + crowd.min_interval) AS quiet_until
+        crowd.leader,
+        CASE WHEN g.quiet_until > now() THEN g.quiet_until ELSE now() + crowd.min_interval END AS quiet_until
     FROM crowd
-    LEFT JOIN pggit.alert_group AS g ON crowd.setting_id = g.setting_id AND crowd.group_key = g.group_key
-    WHERE crowd.min_interval > interval '0' AND crowd.news IS NULL
-        AND g.leader_id IS DISTINCT FROM crowd.leader
+    LEFT JOIN pggit.alert_group AS g
+        ON crowd.setting_id = g.setting_id AND crowd.group_key = g.group_key AND crowd.urgency = g.urgency
+    WHERE crowd.throttled
+        AND (g.leader_id IS DISTINCT FROM crowd.leader OR g.quiet_until <= now())
         AND NOT EXISTS (SELECT FROM throttle WHERE throttle.leader_id = crowd.leader)
 ),
 
+-- The time a row is made to wait is not held against it.
 hush AS (
     UPDATE pggit.alert_notification_queue AS q
-    SET next_attempt_at = greatest(hushed.quiet_until, now())
-    FROM chosen
-    INNER JOIN hushed ON chosen.setting_id = hushed.setting_id AND chosen.group_key = hushed.group_key
-    WHERE q.queue_id = ANY(ARRAY(SELECT chosen.queue_id FROM chosen)) AND q.queue_id = chosen.queue_id
+    SET
+        next_attempt_at = hushed.quiet_until,
+        give_up_at = greatest(q.give_up_at, hushed.quiet_until + (q.give_up_at - q.created_at))
+    FROM social
+    INNER JOIN hushed ON social.leader = hushed.leader
+    WHERE q.queue_id = ANY(ARRAY(SELECT social.queue_id FROM social)) AND q.queue_id = social.queue_id
 ),
 
 -- Whom a message could speak for, looked at without a lock. What a claim takes is bounded: a page must not wait for a
@@ -202,6 +217,7 @@ follower AS MATERIALIZED (
             AND n.next_attempt_at <= now()
             AND n.claimed_by IS NULL
             AND n.lost_count = 0
+            AND n.give_up_at > now()
             AND n.settled = crowd.settled
             AND n.alert ->> 'episode' IS NOT DISTINCT FROM crowd.episode
             AND (n.event = 'triggered' OR crowd.episode IS NOT NULL)

@@ -18,6 +18,8 @@ from pggit_alertd.errors import DestinationError
 from pggit_alertd.model import Ack, Claim, Delivered, Outcome, Permanent, Reason, Receipt, Scope, Transient, Verdict
 
 HOLD_SECONDS = 30.0
+# A told pause is kept here only until the database has it, from where all replicas get it and people can lift it.
+PAUSE_SECONDS = 2.0
 _log = logs.get("delivery")
 
 
@@ -116,7 +118,7 @@ class Deliverer:
                 charged=False,
             )
         if claim.give_up_in <= 0:
-            return self._failed(claim, Reason.EXPIRED, _expiry(claim))
+            return self._ack(claim, Outcome.FAILED, Reason.EXPIRED, _expiry(claim), expired=True)
         pause = max(claim.paused_for, self._paused.get(claim.destination_key or "", 0.0) - self._clock.monotonic())
         if pause > 0:
             return self._ack(claim, Outcome.RELEASED, Reason.PAUSED, delay=pause, charged=False)
@@ -181,7 +183,7 @@ class Deliverer:
         left = claim.give_up_in - (self._clock.monotonic() - claim.claimed_monotonic)
         told = told_wait(receipt) is not None
         if told and claim.destination_key:
-            self._paused[claim.destination_key] = self._clock.monotonic() + delay
+            self._paused[claim.destination_key] = self._clock.monotonic() + min(delay, PAUSE_SECONDS)
         outcome, detail = Outcome.RETRY, receipt.detail
         if delay > left:
             outcome = Outcome.FAILED
@@ -195,6 +197,7 @@ class Deliverer:
             delay=delay,
             pause=delay if told else None,
             charged=not told or outcome is Outcome.FAILED,
+            expired=outcome is Outcome.FAILED,
             ambiguous=receipt.ambiguous,
             settled=receipt.settled,
             verdict=Verdict.NOTHING if told else _verdict(receipt),

@@ -335,6 +335,7 @@ class Outcome(StrEnum):
 class Ack:
     """The result of one claim, on its way to the database: it is applied if, and only if, the fence still matches.
 
+    `expired` says that it FAILED only because its horizon is over, which the other rows of a digest need not share.
     `delay` (seconds) says when a RETRY is due; `pause` (seconds) stops the whole destination for that long;
     `finished_at` is database time, worked out once, so that an ack sent twice writes one log row.
     """
@@ -352,4 +353,5 @@ class Ack:
     delivery_ms: int | None = None
     dwell_ms: int | None = None
     verdict: Verdict = Verdict.NOTHING
+    expired: bool = False
     finished_at: datetime = field(default_factory=lambda: datetime.now(UTC))

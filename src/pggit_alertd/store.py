@@ -371,4 +371,5 @@ def _columns(acks: Sequence[Ack]) -> dict[str, list[Any]]:
         "recipients": [a.claim.recipient for a in acks],
         "verdicts": [a.verdict.value for a in acks],
         "sizes": [a.claim.size for a in acks],
+        "expiries": [a.expired for a in acks],
     }

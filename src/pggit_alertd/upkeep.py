@@ -14,6 +14,9 @@ from pggit_alertd.metrics import CHANNELS, Metrics
 from pggit_alertd.store import BrokenDestination, Store
 
 ROUND_SECONDS = 15.0
+FLOOR_SECONDS = 1.0
+# What each of the two functions does at most in one call: the smaller of their limits.
+BATCH = 500
 _log = logs.get("upkeep")
 
 
@@ -37,20 +40,26 @@ class Upkeep:
         while True:
             self._beat.tick()
             self._wake.clear()
+            again = False
             try:
-                await self._tend()
+                again = await self._tend()
             except DatabaseError as error:
                 self._metrics.loop_errors.labels(loop="upkeep").inc()
                 _log.debug("upkeep_failed", error=str(error))
-            await self._sleep()
+            # At most one round a second, however many deliveries fail.
+            await asyncio.sleep(FLOOR_SECONDS)
+            if not again:
+                await self._sleep()
 
-    async def _tend(self) -> None:
+    async def _tend(self) -> bool:
+        """Return whether a batch was full, so that there may be more."""
         given_up, rescued = await self._store.tend_destinations()
         if given_up:
             _log.warning("given_up", count=given_up, reason="the retry horizon passed while the destination was broken")
         if rescued:
             _log.warning("fallbacks_queued", count=rescued)
         self._compare({each.destination_key: each for each in await self._store.broken_destinations()})
+        return given_up >= BATCH or rescued >= BATCH
 
     def _compare(self, now: Mapping[str, BrokenDestination]) -> None:
         """Write one line for each destination that broke, and for each that is back; and set the gauges."""

@@ -298,10 +298,8 @@ async def test_episodes_are_not_folded_into_each_other(alerts: Alerts, pool: Dat
     await event(alerts, setting, 2, "triggered", '{"episode": 2}')
     await event(alerts, setting, 3, "triggered", '{"episode": 2}')
     mine = store(pool, coalesce=True)
-    (first,) = await mine.claim(rooms(), take_expired=True)
+    first, second = await mine.claim(rooms(), take_expired=True)
     assert (first.event, first.size) == (Event.RESOLVED, 1)
-    await mine.acknowledge([ack(first)])
-    (second,) = await mine.claim(rooms(), take_expired=True)
     assert (second.event, second.size) == (Event.TRIGGERED, 2)
 
 
@@ -342,3 +340,98 @@ async def test_a_storm_is_few_messages_with_bounded_memory(alerts: Alerts, pool:
     assert await alerts.rows("SELECT count(*), count(DISTINCT queue_id) FROM pggit.alert_notification_log") == [
         (5000, 5000)
     ]
+
+
+async def test_an_expired_row_is_given_up_alone(alerts: Alerts, pool: Database) -> None:
+    """It takes no part in a digest; and a digest that fails for its leader's horizon goes on with the younger rows."""
+    await alerts.setting(severity="WARNING")
+    await alerts.alert(count=3)
+    await alerts.route()
+    mine = store(pool, coalesce=True)
+    first = "UPDATE pggit.alert_notification_queue SET give_up_at = now() + {} WHERE alert_id = 1"
+    await alerts.rows(first.format("interval '1 s'"))
+    (claim,) = await mine.claim(rooms(), take_expired=True)
+    assert claim.size == 3
+    await mine.acknowledge([ack(claim, Outcome.FAILED, expired=True, delay=60.0, verdict=Verdict.OK)])
+    assert await alerts.queue("alert_id, status") == [(1, "failed"), (2, "pending"), (3, "pending")]
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET next_attempt_at = now() WHERE status = 'pending'")
+    await alerts.rows(first.replace("alert_id = 1", "alert_id = 2").format("interval '0 s'"))
+    claims = await mine.claim(rooms(), take_expired=True)
+    assert [(each.alert.alert_id, each.size, each.give_up_in > 0) for each in claims] == [(2, 1, False), (3, 1, True)]
+
+
+async def test_a_page_is_not_hushed_by_routine_notifications(alerts: Alerts, pool: Database) -> None:
+    """A WARNING begins its own interval; the CRITICAL that follows is told at once."""
+    await alerts.setting()
+    await alerts.rows("UPDATE pggit.alert_notification_settings SET min_interval = '1 h'")
+    mine = store(pool, coalesce=True)
+    for severity in ("WARNING", "CRITICAL"):
+        await alerts.alert(severity=severity)
+        await alerts.route()
+        (claim,) = await mine.claim(rooms(), take_expired=True)
+        assert claim.alert.severity == severity
+
+
+async def test_pages_and_routine_of_one_group_are_claimed_together_once(alerts: Alerts, pool: Database) -> None:
+    """When both are due in one claim, each is one message, and neither comes back by itself."""
+    await alerts.setting()
+    await alerts.rows("UPDATE pggit.alert_notification_settings SET min_interval = '1 h'")
+    await alerts.alert(count=2)
+    await alerts.alert(count=3, severity="CRITICAL")
+    await alerts.route()
+    mine = store(pool, coalesce=True)
+    claims = await mine.claim(rooms(), take_expired=True)
+    assert sorted(claim.size for claim in claims) == [2, 3]
+    assert await mine.claim(rooms(), take_expired=True) == []
+
+
+async def test_two_episodes_of_a_quiet_group_take_turns(alerts: Alerts, pool: Database) -> None:
+    """What is beaten to it waits for the interval's end, and is then told: nothing is claimed in vain for ever."""
+    setting = await alerts.setting()
+    await alerts.rows("UPDATE pggit.alert_notification_settings SET min_interval = '10 min'")
+    for number in range(1, 5):
+        await event(alerts, setting, number, "triggered", f'{{"episode": {number % 2}}}')
+    mine = store(pool, coalesce=True)
+    (first,) = await mine.claim(rooms(), take_expired=True)
+    assert (first.alert.alert_id, first.size) == (1, 2)
+    assert await mine.claim(rooms(), take_expired=True) == []
+    assert await alerts.queue("alert_id, next_attempt_at > now() + interval '9 min'", "claimed_by IS NULL") == [
+        (2, True),
+        (4, True),
+    ]
+    assert await alerts.value(
+        "SELECT bool_and(give_up_at >= next_attempt_at + interval '3 h') FROM pggit.alert_notification_queue"
+        " WHERE claimed_by IS NULL"
+    ), "and its horizon moves along"
+    await alerts.rows("UPDATE pggit.alert_group SET quiet_until = now()")
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET next_attempt_at = now() WHERE claimed_by IS NULL")
+    (second,) = await mine.claim(rooms(), take_expired=True)
+    assert (second.alert.alert_id, second.size) == (2, 2)
+
+
+async def test_a_group_is_not_quiet_when_nobody_was_told(alerts: Alerts, pool: Database) -> None:
+    """If the first message of an interval is given up, what waits for the interval's end is due at once."""
+    await alerts.setting(severity="WARNING")
+    await alerts.rows("UPDATE pggit.alert_notification_settings SET min_interval = '1 h'")
+    mine = store(pool, coalesce=True)
+    await alerts.alert()
+    await alerts.route()
+    (first,) = await mine.claim(rooms(), take_expired=True)
+    await alerts.alert()
+    await alerts.route()
+    assert await mine.claim(rooms(), take_expired=True) == []
+    await mine.acknowledge([ack(first, Outcome.FAILED, verdict=Verdict.OK)])
+    (second,) = await mine.claim(rooms(), take_expired=True)
+    assert second.alert.alert_id != first.alert.alert_id
+
+
+async def test_a_new_episode_waits_for_nothing(alerts: Alerts, pool: Database) -> None:
+    """A receiver that takes no `resolved` does not hold up the next page."""
+    setting = await alerts.setting()
+    await event(alerts, setting, 1, "resolved", '{"episode": 1}')
+    mine = store(pool)
+    (old,) = await mine.claim(rooms(), take_expired=True)
+    await mine.acknowledge([ack(old, Outcome.RETRY, delay=600.0)])
+    await event(alerts, setting, 2, "triggered", '{"episode": 2}')
+    (page,) = await mine.claim(rooms(), take_expired=True)
+    assert page.event is Event.TRIGGERED

@@ -318,7 +318,7 @@ async def test_upkeep_of_nothing_does_nothing(alerts: Alerts, pool: Database) ->
     assert await store(pool).tend_destinations() == (0, 0)
     assert await store(pool).broken_destinations() == []
     assert await alerts.value("SELECT pggit.give_up_behind_open_breakers(NULL)") == 0
-    assert await alerts.value("SELECT pggit.queue_fallbacks(NULL, NULL)") == 0
+    assert await alerts.value("SELECT pggit.queue_fallbacks(NULL, NULL, NULL)") == 0
 
 
 async def test_broken_destinations_are_named_with_their_reason(alerts: Alerts, pool: Database) -> None:
@@ -354,3 +354,68 @@ async def test_a_full_lane_takes_no_probe(alerts: Alerts, pool: Database) -> Non
     full = {Lane("slack", claims[0].urgency, claims[0].lane_key): 0}
     assert await mine.claim(rooms(), take_expired=True, known=full) == []
     assert len(await other.claim(rooms(), take_expired=True)) == 1
+
+
+async def test_a_probe_that_is_told_to_wait_leaves_its_turn(alerts: Alerts, pool: Database) -> None:
+    """Answered 429, the breaker stays open, but the next probe is due when the pause is over, not with the lease."""
+    await alerts.setting()
+    await alerts.alert(count=3, alert_type="ANOMALY")
+    await alerts.route()
+    mine = store(pool, breaker=RULE)
+    await fail(mine, await mine.claim(rooms(3), take_expired=True))
+    await alerts.rows(LATER)
+    (probe,) = await mine.claim(rooms(), take_expired=True)
+    await mine.acknowledge([ack(probe, Outcome.RETRY, verdict=Verdict.NOTHING, charged=False)])
+    assert await alerts.value(WAIT) <= 0
+    (again,) = await mine.claim(rooms(), take_expired=True)
+    assert again.probing
+
+
+async def test_a_page_behind_a_long_pause_does_not_wait(alerts: Alerts, pool: Database) -> None:
+    """A receiver that asks for an hour is as good as broken: the fallback hears; a short pause is waited out."""
+    await with_fallback(alerts)
+    await alerts.alert(severity="CRITICAL", count=2)
+    await alerts.route()
+    mine = store(pool, breaker=RULE)
+    (claim,) = await mine.claim(rooms(1, channels=("slack",)), take_expired=True)
+    await mine.pause(claim, 30.0)
+    assert await mine.tend_destinations() == (0, 0)
+    await mine.pause(claim, 3600.0)
+    assert await mine.tend_destinations() == (0, 2)
+
+
+async def test_a_page_that_fails_for_minutes_goes_to_the_fallback(alerts: Alerts, pool: Database) -> None:
+    """Though its destination works for others: five minutes are enough."""
+    await with_fallback(alerts)
+    await alerts.alert(severity="CRITICAL")
+    await alerts.route()
+    mine = store(pool, breaker=RULE)
+    (claim,) = await mine.claim(rooms(channels=("slack",)), take_expired=True)
+    await mine.acknowledge([ack(claim, Outcome.RETRY, verdict=Verdict.NOTHING, detail="HTTP 500", delay=60.0)])
+    assert await mine.tend_destinations() == (0, 0)
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET created_at = now() - interval '6 min'")
+    assert await mine.tend_destinations() == (0, 1)
+
+
+async def test_what_a_disabled_setting_holds_is_not_sent_another_way(alerts: Alerts, pool: Database) -> None:
+    """Switched off is switched off, the breaker open or not."""
+    first, _ = await with_fallback(alerts)
+    await alerts.alert(severity="CRITICAL", count=3)
+    await alerts.route()
+    mine = store(pool, breaker=RULE)
+    await fail(mine, await mine.claim(rooms(3, channels=("slack",)), take_expired=True))
+    await alerts.rows("UPDATE pggit.alert_notification_settings SET enabled = FALSE WHERE setting_id = %s", first)
+    assert await mine.tend_destinations() == (0, 0)
+
+
+async def test_a_vanished_workers_row_is_given_up_too(alerts: Alerts, pool: Database) -> None:
+    """Behind an open breaker nobody takes over its lease, and its horizon still ends."""
+    await alerts.setting()
+    await alerts.alert(count=3, alert_type="ANOMALY")
+    await alerts.route()
+    mine = store(pool, breaker=RULE)
+    claims = await mine.claim(rooms(3), take_expired=True)
+    await mine.acknowledge([ack(claims[0], Outcome.RETRY, verdict=Verdict.CONDEMNED)])
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET give_up_at = now(), next_attempt_at = now()")
+    assert await mine.tend_destinations() == (3, 0)
+    assert await alerts.queue("status, claimed_by") == [("failed", None)] * 3

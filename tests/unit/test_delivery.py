@@ -191,19 +191,19 @@ async def test_a_transient_failure_is_tried_again_later() -> None:
 
 
 async def test_retry_after_pauses_the_destination_here_and_for_all() -> None:
-    """The receiver's wish is exact, costs no attempt, and nothing else goes to the endpoint until it is over."""
+    """The receiver's wish is exact and costs no attempt; what was claimed before the database had it is handed back."""
     bench = Bench(Transient(Reason.RATE_LIMITED, "slow down", code=429, retry_after=30.0))
     ack = await bench.deliver()
     assert (ack.outcome, ack.delay, ack.pause, ack.charged) == (Outcome.RETRY, 30.0, 30.0, False)
     bench.receipt = Delivered()
-    bench.clock.seconds += 10
+    bench.clock.seconds += 0.5
     held_back = await bench.deliver(queue_id=8)
     assert (held_back.outcome, held_back.reason) == (Outcome.RELEASED, Reason.PAUSED)
-    assert held_back.delay == pytest.approx(20.0)
+    assert held_back.delay == pytest.approx(1.5)
     elsewhere = claim(destination_key="slack:other", trusted_until=2000.0)
     assert (await bench.deliverer.deliver(Attempt(elsewhere))).outcome is Outcome.SENT
-    bench.clock.seconds += 20.1
-    assert (await bench.deliver(queue_id=8, trusted_until=2000.0)).outcome is Outcome.SENT
+    bench.clock.seconds += 1.6
+    assert (await bench.deliver(queue_id=8, trusted_until=2000.0)).outcome is Outcome.SENT, "from here the claim knows"
 
 
 @pytest.mark.parametrize("retry_after", [None, 100.0])

@@ -1,5 +1,6 @@
--- Fail what has waited past its retry horizon for a destination whose breaker is open: nobody claims such rows, so
--- nobody else would. The oldest of each lane are looked at; they are the first whose time is over.
+-- Fail what has waited past its retry horizon for a destination whose breaker is open, or that has asked for a pause:
+-- nobody claims such rows, so nobody else would. The oldest of each lane are looked at; they are the first whose time
+-- is over.
 CREATE OR REPLACE FUNCTION pggit.give_up_behind_open_breakers(p_limit integer DEFAULT 1000)
 RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
@@ -19,12 +20,12 @@ BEGIN
                 AND n.channel = d.channel
                 AND n.urgency = lane.urgency
                 AND n.destination_key = d.destination_key
-                AND n.claimed_by IS NULL
+                AND (n.claimed_by IS NULL OR n.next_attempt_at <= now())
             ORDER BY n.next_attempt_at
             LIMIT p_limit
             FOR UPDATE OF n SKIP LOCKED
         ) AS q
-        WHERE d.opened_at IS NOT NULL AND q.give_up_at <= now()
+        WHERE (d.opened_at IS NOT NULL OR d.paused_until > now()) AND q.give_up_at <= now()
     ),
 
     failed AS (
@@ -32,6 +33,9 @@ BEGIN
         SET
             status = 'failed',
             processed_at = now(),
+            claimed_by = NULL,
+            claimed_at = NULL,
+            leader_id = NULL,
             error_message = 'the retry horizon passed while the destination was broken'
                 || coalesce(': ' || (SELECT late.last_error FROM late WHERE late.queue_id = q.queue_id), '')
         WHERE q.queue_id = ANY (ARRAY(SELECT late.queue_id FROM late))

@@ -1,8 +1,12 @@
 -- Send CRITICAL notifications that can't be delivered through their setting's fallback, once (unique: alert, event,
--- setting), with a note that says which destination is broken and how. What failed for good within p_since, and what
--- waits behind an open breaker: a page must not wait for the probe after next. The original stays as it is, so what
--- waits is still delivered when its destination is back.
-CREATE OR REPLACE FUNCTION pggit.queue_fallbacks(p_limit integer DEFAULT 500, p_since interval DEFAULT '1 hour')
+-- setting), with a note that says which destination is broken and how. What failed for good within p_since; what waits
+-- behind an open breaker or a pause: a page must not wait for the probe after next; and what was tried and is still not
+-- delivered after p_patience. The original stays as it is: what waits is still delivered when its destination is back.
+CREATE OR REPLACE FUNCTION pggit.queue_fallbacks(
+    p_limit integer DEFAULT 500,
+    p_since interval DEFAULT '1 hour',
+    p_patience interval DEFAULT '5 minutes'
+)
 RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
@@ -15,11 +19,17 @@ BEGIN
         FROM pggit.alert_notification_queue AS q
         WHERE q.status = 'failed' AND q.discarded_at IS NULL AND q.processed_at > now() - p_since
             AND q.urgency = 0 AND q.alert_id IS NOT NULL
-        UNION ALL
+        UNION
         SELECT q.queue_id, coalesce(d.last_error, d.open_reason, 'it does not answer') AS cause
         FROM pggit.alert_destination AS d
         INNER JOIN pggit.alert_notification_queue AS q ON d.channel = q.channel AND d.destination_key = q.destination_key
-        WHERE d.opened_at IS NOT NULL AND q.status = 'pending' AND q.urgency = 0 AND q.alert_id IS NOT NULL
+        WHERE (d.opened_at IS NOT NULL OR d.paused_until > now() + interval '1 minute')
+            AND q.status = 'pending' AND q.urgency = 0 AND q.alert_id IS NOT NULL
+        UNION
+        SELECT q.queue_id, coalesce(q.error_message, 'it is not delivered yet') AS cause
+        FROM pggit.alert_notification_queue AS q
+        WHERE q.status = 'pending' AND q.urgency = 0 AND q.alert_id IS NOT NULL
+            AND q.attempt > 0 AND q.created_at < now() - p_patience
     ),
 
     -- A fallback that is broken itself is no help; its own fallback may be.
@@ -29,11 +39,12 @@ BEGIN
             q.channel AS broken_channel, q.recipient AS broken_recipient, stuck.cause,
             f.setting_id, lower(btrim(f.notification_channel)) AS channel, f.recipient, f.destination_key,
             pggit.slack_channel_name(f.config) AS slack_channel
-        FROM stuck
+        FROM (SELECT DISTINCT ON (s.queue_id) s.* FROM stuck AS s ORDER BY s.queue_id, s.cause) AS stuck
         INNER JOIN pggit.alert_notification_queue AS q ON stuck.queue_id = q.queue_id
         INNER JOIN pggit.alert_notification_settings AS s ON q.setting_id = s.setting_id
         INNER JOIN pggit.alert_notification_settings AS f ON s.fallback_setting_id = f.setting_id
         WHERE f.enabled
+            AND s.enabled
             AND f.setting_id <> s.setting_id
             AND pggit.notification_setting_problem(f.notification_channel, f.config) IS NULL
             AND NOT EXISTS (
@@ -85,7 +96,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION pggit.queue_fallbacks(integer, interval) IS
+COMMENT ON FUNCTION pggit.queue_fallbacks(integer, interval, interval) IS
 'Queues CRITICAL notifications that can''t be delivered for their setting''s fallback; returns how many.';
 
-REVOKE EXECUTE ON FUNCTION pggit.queue_fallbacks(integer, interval) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION pggit.queue_fallbacks(integer, interval, interval) FROM PUBLIC;

@@ -222,13 +222,14 @@ BEGIN
             )),
             t.occurred_at,
             greatest(now(), g.quiet_until),
-            now() + CASE
+            greatest(now(), g.quiet_until) + CASE
                 WHEN t.severity = 'CRITICAL' THEN coalesce(p_horizon_critical, '24 hours') ELSE coalesce(p_horizon, '4 hours')
             END,
             CASE WHEN t.problem IS NOT NULL THEN now() END
         FROM matched AS t
         LEFT JOIN pggit.alert_group AS g
             ON t.setting_id = g.setting_id AND t.group_key = g.group_key AND t.min_interval > interval '0'
+            AND g.urgency = CASE WHEN t.severity = 'CRITICAL' THEN 0 ELSE 1 END
         WHERE t.setting_id IS NOT NULL AND NOT EXISTS (
             SELECT FROM covered AS c
             WHERE c.alert_id = t.alert_id AND c.event = t.event AND c.setting_id = t.setting_id

@@ -32,7 +32,7 @@ BEGIN
             lost_count = 0,
             processed_at = NULL,
             next_attempt_at = CASE WHEN v_setting.enabled THEN now() ELSE 'infinity' END,
-            give_up_at = now() + CASE q.urgency WHEN 0 THEN interval '24 hours' ELSE interval '4 hours' END
+            give_up_at = now() + greatest(q.give_up_at - q.created_at, interval '4 hours')
         WHERE q.queue_id = p_queue_id
         RETURNING q.*
     )
@@ -43,8 +43,8 @@ BEGIN
     FROM replayed AS r;
     -- Whoever replays thinks the cause is mended: a breaker that is open lets a probe through now.
     UPDATE pggit.alert_destination AS d
-    SET open_until = now()
-    WHERE d.destination_key = v_setting.destination_key AND d.open_until > now();
+    SET open_until = CASE WHEN d.opened_at IS NOT NULL THEN now() END, paused_until = NULL
+    WHERE d.destination_key = v_setting.destination_key AND (d.open_until > now() OR d.paused_until > now());
     PERFORM pg_notify('pggit_alert', '');
     RETURN TRUE;
 END
