@@ -61,7 +61,8 @@ LEFT JOIN LATERAL (
     WHERE a.setting_id = q.setting_id
 ) AS s ON TRUE
 LEFT JOIN pggit.alert_destination AS d ON coalesce(s.destination_key, q.destination_key) = d.destination_key
-LEFT JOIN pggit.alert_group AS g ON q.setting_id = g.setting_id AND q.group_key = g.group_key
+LEFT JOIN pggit.alert_group AS g
+    ON q.setting_id = g.setting_id AND q.urgency = g.urgency AND q.group_key = g.group_key
 WHERE q.queue_id = p_queue_id
 $$;
 
