@@ -108,8 +108,9 @@ CREATE TABLE pggit.alert_notification_queue (
     claimed_at timestamptz,
     processed_at timestamptz,
     settled text [] NOT NULL DEFAULT '{}',
+    repeat_no smallint NOT NULL DEFAULT 0,
     CONSTRAINT alert_notification_queue_pkey PRIMARY KEY (queue_id),
-    CONSTRAINT alert_notification_queue_once UNIQUE (alert_id, event, setting_id),
+    CONSTRAINT alert_notification_queue_once UNIQUE (alert_id, event, setting_id, repeat_no),
     CONSTRAINT alert_notification_queue_status_is_known CHECK (status IN ('pending', 'sent', 'failed')),
     CONSTRAINT alert_notification_queue_urgency_is_a_lane CHECK (urgency IN (0, 1)),
     CONSTRAINT alert_notification_queue_attempt_not_negative CHECK (attempt >= 0),
@@ -154,8 +155,10 @@ CREATE INDEX alert_notification_queue_led ON pggit.alert_notification_queue
 (leader_id) WHERE leader_id IS NOT NULL;
 
 COMMENT ON TABLE pggit.alert_notification_queue IS
-'Notifications to deliver: one row per alert, event and setting. Holds no address and no secret.';
+'Notifications to deliver: one row per alert, event and setting, and one for each time it is told again. Holds no address and no secret.';
 
+COMMENT ON COLUMN pggit.alert_notification_queue.repeat_no IS
+'0, and one more each time that an escalation tells a setting again of an alert it was told of before.';
 COMMENT ON COLUMN pggit.alert_notification_queue.leader_id IS
 'While claimed: the notification whose message speaks for this one too.';
 

@@ -48,6 +48,32 @@ async def test_those_who_were_told_hear_who_acknowledged(alerts: Alerts) -> None
     assert await alerts.value("SELECT acknowledged_by FROM pggit.alert_episode") == "ann"
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("broken", ["notification_channel = 'pigeon'", "config = '{}'"])
+async def test_a_setting_that_can_not_work_any_more_is_a_dead_letter_at_once(
+    alerts: Alerts, broken: str, enabled: bool
+) -> None:
+    """What no lane would ever claim fails with a log row, switched off or not; the other settings hear as ever."""
+    told, gone = await alerts.setting(), await alerts.setting("email")
+    alert = await alerts.alert()
+    await alerts.route()
+    await alerts.rows(
+        f"UPDATE pggit.alert_notification_settings SET {broken}, enabled = %s WHERE setting_id = %s",  # noqa: S608
+        enabled,
+        gone,
+    )
+    await alerts.rows("SELECT pggit.acknowledge_alert(%s, 'ann')", alert)
+    assert await alerts.route() == (1, 1, 0)
+    assert await alerts.queue("setting_id, status, processed_at IS NULL", "event = 'acknowledged'") == [
+        (told, "pending", True),
+        (gone, "failed", False),
+    ]
+    row = (await alerts.log("setting_id, event, status, reason, error_message, queue_id"))[-1]
+    assert row[:4] == (gone, "acknowledged", "failed", "invalid_setting")
+    assert row[4].startswith(f"setting {gone}: ")
+    assert await alerts.queue("setting_id, event", f"queue_id = {row[5]}") == [(gone, "acknowledged")]
+
+
 async def test_the_real_user_is_recorded_beside_the_name_given(alerts: Alerts, database: str) -> None:
     """A role with its grants of weeks 1 and 2 acknowledges under any name; the log says which role it was."""
     await alerts.setting()

@@ -123,6 +123,33 @@ async def test_a_bulk_replay_says_of_each_what_became_of_it(alerts: Alerts) -> N
         assert await alerts.rows(f"SELECT * FROM pggit.replay_notifications({nothing})") == []  # noqa: S608
 
 
+async def test_an_alert_whose_episode_is_over_is_not_told_any_more(alerts: Alerts) -> None:
+    """Its trigger is refused, saying since when; its resolved, other events and open episodes are sent again."""
+    await alerts.setting()
+    still = await dead(alerts, operation="merge")
+    over = await dead(alerts)
+    alert = await alerts.value("SELECT max(alert_id) FROM pggit.performance_alerts")
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET status = 'sent' WHERE queue_id = %s", over)
+    await alerts.rows("SELECT pggit.resolve_alert(%s)", alert)
+    await alerts.route()
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET status = 'failed', processed_at = now()")
+    resolved = (await alerts.queue("queue_id", "event = 'resolved'"))[0][0]
+    since = "is over since 2026-01-02 03:04:05 UTC"
+    await alerts.rows("UPDATE pggit.alert_episode SET closed_at = '2026-01-02 03:04:05Z' WHERE closed_at IS NOT NULL")
+    assert await alerts.rows("SELECT * FROM pggit.replay_notifications(%s)", [still, over, resolved]) == [
+        (still, True, None),
+        (
+            over,
+            False,
+            f"notification {over} can't be sent: its episode {since}; nothing fires any more",
+        ),
+        (resolved, True, None),
+    ]
+    await alerts.rows("DELETE FROM pggit.alert_episode")
+    assert await alerts.value("SELECT pggit.replay_problem(%s)", over) is None
+    assert await alerts.rows("SELECT discarded FROM pggit.discard_notifications(%s, 'over')", [over]) == [(True,)]
+
+
 async def test_what_another_session_holds_is_passed_by(alerts: Alerts, database: str) -> None:
     """Bulk work waits for nobody: a locked row is named, the others are done."""
     await alerts.setting()

@@ -7,6 +7,7 @@ import pytest
 from psycopg import AsyncConnection
 
 from support.alerts import Alerts
+from support.windows import Windows
 
 pytestmark = pytest.mark.servers
 
@@ -181,9 +182,126 @@ async def test_who_was_told_already_is_told_again_by_its_step(alerts: Alerts) ->
     assert await alerts.queue("alert_id, setting_id, alert -> 'alert_id'") == [
         (alert, first, alert),
         (alert, second, alert),
-        (None, second, alert),
-        (None, first, alert),
+        (alert, second, alert),
+        (alert, first, alert),
     ]
+    assert await alerts.queue("repeat_no") == [(0,), (0,), (1,), (1,)]
+
+
+async def test_who_is_told_again_in_vain_is_told_through_the_fallback(alerts: Alerts) -> None:
+    """The second message to a setting is rescued like a first one when its destination broke in between."""
+    first, second = await alerts.setting(severity="CRITICAL"), await alerts.setting("email", alert_type="ESCALATION")
+    rescue = await alerts.setting("pagerduty", alert_type="ESCALATION")
+    await alerts.rows(
+        "UPDATE pggit.alert_notification_settings SET fallback_setting_id = %s WHERE setting_id = %s", rescue, first
+    )
+    await alerts.rows(
+        "INSERT INTO pggit.alert_escalation_step (chain, position, setting_id, wait) VALUES"
+        " ('c', 1, %s, '0'), ('c', 2, %s, '5 min'), ('c', 3, %s, '5 min')",
+        *(first, second, first),
+    )
+    alert = await alerts.alert(severity="CRITICAL")
+    await alerts.route()
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET status = 'sent', processed_at = now()")
+    for _ in range(2):
+        await wait(alerts, "5 minutes")
+        assert await alerts.value(STEP) == 1
+    assert await alerts.value("SELECT pggit.queue_fallbacks()") == 0
+    await alerts.rows(
+        "UPDATE pggit.alert_notification_queue SET status = 'failed', processed_at = now() WHERE repeat_no = 1"
+    )
+    assert await alerts.value("SELECT pggit.queue_fallbacks()") == 1
+    assert (await alerts.queue("alert_id, setting_id, repeat_no"))[-1] == (alert, rescue, 0)
+
+
+@pytest.mark.parametrize("broken", ["UPDATE %s SET config = '{}'", "UPDATE %s SET notification_channel = 'pigeon'"])
+async def test_a_step_that_can_not_work_is_passed_over_at_once(alerts: Alerts, broken: str) -> None:
+    """A broken config or an unknown channel costs no time and leaves a log row; if no step works, the chain ends."""
+    _, second, third = await chain(alerts)
+    await alerts.rows(broken % "pggit.alert_notification_settings" + " WHERE setting_id = %s", second)
+    await alerts.alert(severity="CRITICAL")
+    await alerts.route()
+    await wait(alerts, "30 minutes")
+    assert await alerts.value(STEP) == 1
+    assert await alerts.log("setting_id, status, reason") == [
+        (second, "failed", "invalid_setting"),
+        (third, "released", "escalated"),
+    ]
+    assert (await alerts.log("error_message"))[0][0].startswith(
+        f"step 2 of escalation payments: setting {second}: " + ("config names" if "config" in broken else "notif")
+    )
+    assert await alerts.queue("setting_id", "status = 'pending'") == [(1,), (third,)]
+    await alerts.rows(broken % "pggit.alert_notification_settings" + " WHERE setting_id = %s", third)
+    await alerts.alert(operation="merge", severity="CRITICAL")
+    await alerts.route()
+    await wait(alerts, "1 day")
+    assert await alerts.value(STEP) == 0
+    assert await alerts.column("SELECT ended_reason FROM pggit.alert_escalation ORDER BY alert_id") == ["exhausted"] * 2
+
+
+async def test_an_open_window_puts_a_step_off_until_its_end(alerts: Alerts) -> None:
+    """Nobody is paged while the window is open, the log says so once, and at its end the step is taken."""
+    windows = Windows(alerts)
+    _, second, third = await chain(alerts)
+    alert = await alerts.alert(severity="CRITICAL")
+    await alerts.route()
+    snooze = await windows.snooze("1 hour", operation="commit")
+    await wait(alerts, "30 minutes")
+    for _ in range(2):
+        assert await alerts.value(STEP) == 0
+    assert await alerts.rows(
+        "SELECT due_at = (SELECT ends_at FROM pggit.v_active_snoozes), position, snooze_id FROM pggit.alert_escalation"
+    ) == [(True, 1, snooze)]
+    log = await alerts.log("alert_id, setting_id, status, reason, error_message")
+    assert [row[:4] for row in log] == [(alert, second, "suppressed", "snoozed")]
+    assert log[0][4].startswith(f"step 2 of escalation payments is put off, muted by snooze {snooze} until 2")
+    await windows.pass_by(snooze)
+    await wait(alerts, "1 hour")
+    assert await alerts.value(STEP) == 1
+    assert (await alerts.queue("setting_id"))[-1] == (second,)
+    assert await alerts.column("SELECT snooze_id FROM pggit.alert_escalation") == [None]
+    await windows.recurring(setting_id=third)
+    await wait(alerts, "45 minutes")
+    assert await alerts.value(STEP) == 0
+    assert (await alerts.log("setting_id, reason"))[-1] == (third, "maintenance")
+
+
+async def test_canceling_a_window_makes_its_steps_due(alerts: Alerts) -> None:
+    """What a canceled window has put off is told on the next round; what another one covers stays put off."""
+    windows = Windows(alerts)
+    _, second, _ = await chain(alerts)
+    await alerts.alert(severity="CRITICAL")
+    await alerts.route()
+    first = await windows.snooze("3 hours")
+    other = await windows.snooze("2 hours")
+    await wait(alerts, "30 minutes")
+    for snooze in (first, other):
+        assert await alerts.value(STEP) == 0
+        assert await alerts.column("SELECT snooze_id FROM pggit.alert_escalation") == [snooze]
+        await alerts.rows("SELECT pggit.cancel_snooze(%s)", snooze)
+    assert await alerts.value(STEP) == 1
+    assert (await alerts.queue("setting_id"))[-1] == (second,)
+
+
+@pytest.mark.parametrize(
+    "matcher",
+    [
+        {"operation": "merge"},
+        {"severity": "WARNING"},
+        {"mutes_critical": False},
+        {"channel": "slack"},
+        {"setting_id": 1},
+        {"alert_type": "ANOMALY"},
+    ],
+)
+async def test_a_window_that_does_not_cover_the_step_puts_nothing_off(alerts: Alerts, matcher: dict[str, Any]) -> None:
+    """Operation, type, severity, setting and channel of the step count, as they do in routing."""
+    await chain(alerts)
+    await alerts.alert(severity="CRITICAL")
+    await alerts.route()
+    await Windows(alerts).snooze("1 hour", **matcher)
+    await wait(alerts, "30 minutes")
+    assert await alerts.value(STEP) == 1
 
 
 async def test_replicas_take_each_step_once(alerts: Alerts, database: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 from psycopg import AsyncConnection
 
 from support.alerts import Alerts
+from support.windows import Windows
 
 pytestmark = pytest.mark.servers
 
@@ -219,6 +220,101 @@ async def test_the_history_counts_what_became_of_each_alert(alerts: Alerts) -> N
         (nobody, 0, 0, 0, 1, False, [], "ann"),
         (told, 1, 1, 1, 0, True, ["email", "pagerduty", "slack"], "ann"),
     ]
+
+
+async def test_what_a_window_muted_is_told_with_what_became_of_it(alerts: Alerts) -> None:
+    """While it is open the alert waits for its end; afterwards each alert names the message that told of it."""
+    windows = Windows(alerts)
+    setting = await alerts.setting()
+    snooze = await windows.snooze(operation="commit")
+    folded = await alerts.alert()
+    worst = await alerts.alert(severity="CRITICAL")
+    await alerts.route()
+    until = "SELECT to_char(muted_until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') FROM pggit.alert_muted LIMIT 1"
+    muted = f"muted by window {snooze} until {await alerts.value(until)} UTC; "
+    assert (await lines(alerts, folded))[-1] == ("next", muted + "sent then if it still fires")
+    await windows.pass_by(snooze)
+    await windows.release()
+    muted = f"muted by window {snooze} until {await alerts.value(until)} UTC; "
+    told = await alerts.rows(
+        "SELECT kind, setting_id, subject, sentence FROM pggit.explain_alert(%s) WHERE at IS NOT NULL", folded
+    )
+    assert told[-1] == (
+        "window_ended",
+        setting,
+        "slack #pgit-alerts",
+        f"{muted}told in the message for alert {worst} when the window ended",
+    )
+    assert "nobody is told" not in str(await lines(alerts, folded))
+    assert ("window_ended", muted + "sent when the window ended") in await lines(alerts, worst)
+    assert [kind for kind, _ in await lines(alerts, worst)][-1] == "next"
+    await alerts.rows("DELETE FROM pggit.alert_notification_settings")
+    assert (await alerts.column("SELECT subject FROM pggit.explain_alert(%s) WHERE kind = 'window_ended'", folded)) == [
+        f"setting {setting}"
+    ]
+
+
+async def test_every_outcome_of_a_muted_alert_has_words(alerts: Alerts) -> None:
+    """Each says something else, and where nothing was sent the explanation ends with nobody being told."""
+    windows = Windows(alerts)
+    await alerts.setting()
+    await windows.snooze()
+    alert = await alerts.alert()
+    await alerts.route()
+    said = set()
+    outcomes = ["sent", "folded", "over", "acknowledged", "resolved", "alert_deleted", "setting_off", "sent_by_hand"]
+    for outcome in outcomes:
+        await alerts.rows("UPDATE pggit.alert_muted SET outcome = %s, released_at = now()", outcome)
+        told = await lines(alerts, alert)
+        said.add(dict(told)["window_ended"])
+        assert ("nobody is told" in told[-1][1]) is (outcome not in {"sent", "folded"})
+    assert len(said) == len(outcomes)
+    assert any(sentence.endswith("told in the message for its group when the window ended") for sentence in said)
+
+
+async def test_what_was_sent_elsewhere_or_escalated_names_the_setting(alerts: Alerts) -> None:
+    """A fallback and a step of a chain are not said to be handed back; a vanished worker is told at its claim."""
+    for status, reason, detail in [
+        ("released", "fallback", "also sent through setting 4 (email o***@example.com): HTTP 500"),
+        ("released", "fallback", None),
+        ("released", "escalated", "step 2 of escalation payments: Not acknowledged for 15 min by ops."),
+        ("released", "shutdown", None),
+        ("lost", "lease", None),
+    ]:
+        await alerts.rows(
+            "INSERT INTO pggit.alert_notification_log"
+            " (alert_id, setting_id, channel, recipient, status, reason, error_message)"
+            " VALUES (7, 4, 'x', 'y', %s, %s, %s)",
+            *(status, reason, detail),
+        )
+    assert [sentence for kind, sentence in await lines(alerts, 7) if kind in {"released", "lost"}] == [
+        "also sent through setting 4 (email o***@example.com): HTTP 500",
+        "also sent through setting 4",
+        "escalated to setting 4: step 2 of escalation payments: Not acknowledged for 15 min by ops.",
+        "handed back unsent: shutdown",
+        "claimed by a worker that vanished before it could say what became of it",
+    ]
+
+
+async def test_what_min_interval_holds_back_waits_for_the_digest(alerts: Alerts) -> None:
+    """Until the group is quiet no more, an unattempted row waits for its digest; a retry is a retry."""
+    setting = await alerts.setting()
+    await alerts.rows("UPDATE pggit.alert_notification_settings SET min_interval = '1 h'")
+    await alerts.alert()
+    await alerts.rows("INSERT INTO pggit.alertd_worker (worker, hostname, version) VALUES ('w', 'h', '1')")
+    await alerts.rows(
+        "INSERT INTO pggit.alert_group (setting_id, urgency, group_key, quiet_until, leader_id)"
+        " VALUES (%s, 1, 'commit/THRESHOLD_EXCEEDED', now() + interval '1 h', 1)",
+        setting,
+    )
+    await alerts.route()
+    soon = "next_attempt_at = now() + interval '42 s'"
+    assert await outlook(alerts, soon) == "waits for the digest of its group (min_interval), in 42 s"
+    assert (await outlook(alerts, soon + ", attempt = 1")).startswith("next attempt in 42 s")
+    await alerts.rows("UPDATE pggit.alert_group SET urgency = 0")
+    assert (await outlook(alerts, soon + ", attempt = 0")).startswith("next attempt in 42 s"), "the other lane's"
+    await alerts.rows("UPDATE pggit.alert_group SET urgency = 1, quiet_until = now() - interval '1 s'")
+    assert (await outlook(alerts, soon + ", attempt = 0")).startswith("next attempt in 42 s")
 
 
 async def test_spans_are_told_in_their_two_largest_units(alerts: Alerts) -> None:

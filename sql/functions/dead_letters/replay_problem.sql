@@ -1,4 +1,5 @@
 -- Why a notification can't be sent again, in words that tell the mend; NULL means that it can.
+-- An alert whose episode is over is not told any more: PagerDuty would open an incident that nothing closes.
 CREATE OR REPLACE FUNCTION pggit.replay_problem(p_queue_id bigint)
 RETURNS text
 LANGUAGE plpgsql STABLE
@@ -7,10 +8,13 @@ AS $$
 DECLARE
     v_status text;
     v_setting_id integer;
+    v_alert_id bigint;
+    v_event text;
+    v_over_since timestamptz;
     v_setting pggit.alert_notification_settings;
     v_problem text;
 BEGIN
-    SELECT q.status, q.setting_id INTO v_status, v_setting_id
+    SELECT q.status, q.setting_id, q.alert_id, q.event INTO v_status, v_setting_id, v_alert_id, v_event
     FROM pggit.alert_notification_queue AS q
     WHERE q.queue_id = p_queue_id;
     IF NOT FOUND THEN
@@ -18,6 +22,16 @@ BEGIN
     END IF;
     IF v_status <> 'failed' THEN
         RETURN format('notification %s is %s, not failed', p_queue_id, v_status);
+    END IF;
+    SELECT ep.closed_at INTO v_over_since
+    FROM pggit.alert_episode_member AS m
+    INNER JOIN pggit.alert_episode AS ep ON m.episode_id = ep.episode_id
+    WHERE m.alert_id = v_alert_id AND v_event = 'triggered';
+    IF v_over_since IS NOT NULL THEN
+        RETURN format(
+            'notification %s can''t be sent: its episode is over since %s UTC; nothing fires any more',
+            p_queue_id, to_char(v_over_since AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+        );
     END IF;
     SELECT s.* INTO v_setting
     FROM pggit.alert_notification_settings AS s

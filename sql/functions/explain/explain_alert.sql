@@ -22,6 +22,45 @@ logged AS MATERIALIZED (
     WHERE l.alert_id = p_alert_id
 ),
 
+muted AS MATERIALIZED (
+    SELECT
+        m.setting_id,
+        m.released_at,
+        concat_ws(' ', lower(btrim(left(s.notification_channel, 60))), coalesce(s.recipient, '(none)')) AS subject,
+        format(
+            'muted by window %s until %s UTC; %s',
+            m.snooze_id,
+            to_char(m.muted_until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
+            CASE
+                WHEN m.outcome IS NULL THEN 'sent then if it still fires'
+                WHEN m.outcome = 'sent' THEN 'sent when the window ended'
+                WHEN m.outcome = 'folded' THEN concat(
+                    'told in the message for ', coalesce('alert ' || spokesman.alert_id, 'its group'),
+                    ' when the window ended'
+                )
+                WHEN m.outcome = 'over' THEN 'not sent: it no longer fired when the window ended'
+                WHEN m.outcome = 'acknowledged' THEN 'not sent: it was acknowledged before the window ended'
+                WHEN m.outcome = 'resolved' THEN 'not sent: it was resolved before the window ended'
+                WHEN m.outcome = 'alert_deleted' THEN 'not sent: the alert was deleted before the window ended'
+                WHEN m.outcome = 'setting_off' THEN 'not sent: its setting was off or changed when the window ended'
+                WHEN m.outcome = 'sent_by_hand' THEN 'sent by hand before the window ended'
+                ELSE replace(m.outcome, '_', ' ')
+            END
+        ) AS sentence,
+        m.outcome IS NULL OR m.outcome IN ('sent', 'folded') AS told
+    FROM pggit.alert_muted AS m
+    LEFT JOIN pggit.alert_notification_settings AS s ON m.setting_id = s.setting_id
+    LEFT JOIN LATERAL (
+        SELECT c.alert_id
+        FROM pggit.alert_muted AS c
+        WHERE m.outcome = 'folded' AND c.released_at = m.released_at AND c.setting_id = m.setting_id
+            AND c.group_key = m.group_key AND c.outcome = 'sent'
+        ORDER BY c.alert_id
+        LIMIT 1
+    ) AS spokesman ON TRUE
+    WHERE m.alert_id = p_alert_id
+),
+
 -- The writer's session zone is unknown, so a queue row's own time is the better one.
 alert AS MATERIALIZED (
     SELECT
@@ -103,12 +142,19 @@ fact AS (
         pggit.log_sentence(l.log_row)
     FROM logged AS l
     UNION ALL
+    SELECT
+        CASE WHEN m.released_at IS NULL THEN 4 ELSE 3 END, m.released_at, 1,
+        CASE WHEN m.released_at IS NULL THEN 'next' ELSE 'window_ended' END,
+        NULL, m.setting_id, coalesce(nullif(m.subject, '(none)'), 'setting ' || m.setting_id), m.sentence
+    FROM muted AS m
+    UNION ALL
     SELECT 4, NULL, 1, 'next', n.queue_id, n.setting_id, n.channel || ' ' || n.recipient,
         pggit.notification_outlook(n.queue_id)
     FROM notification AS n
     UNION ALL
     SELECT 4, NULL, 1, 'next', NULL, NULL, 'alert', 'nobody is told: no notification was queued'
     WHERE NOT EXISTS (SELECT FROM notification)
+        AND NOT EXISTS (SELECT FROM muted AS m WHERE m.told)
         AND NOT EXISTS (SELECT FROM pggit.alert_outbox AS o WHERE o.alert_id = p_alert_id)
         AND (EXISTS (SELECT FROM alert) OR EXISTS (SELECT FROM logged))
 )

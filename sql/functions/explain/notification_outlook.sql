@@ -37,6 +37,9 @@ SELECT CASE
         to_char(d.paused_until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SSZ'),
         pggit.duration_text(d.paused_until - now())
     )
+    WHEN q.attempt = 0 AND q.next_attempt_at > now() AND g.quiet_until > now() THEN format(
+        'waits for the digest of its group (min_interval), in %s', pggit.duration_text(q.next_attempt_at - now())
+    )
     WHEN q.next_attempt_at > now() THEN concat(
         'next attempt in ', pggit.duration_text(q.next_attempt_at - now()),
         CASE WHEN q.give_up_at > now() THEN '; given up in ' || pggit.duration_text(q.give_up_at - now()) END
@@ -58,6 +61,8 @@ LEFT JOIN LATERAL (
     WHERE a.setting_id = q.setting_id
 ) AS s ON TRUE
 LEFT JOIN pggit.alert_destination AS d ON coalesce(s.destination_key, q.destination_key) = d.destination_key
+LEFT JOIN pggit.alert_group AS g
+    ON q.setting_id = g.setting_id AND q.urgency = g.urgency AND q.group_key = g.group_key
 WHERE q.queue_id = p_queue_id
 $$;
 

@@ -2,8 +2,9 @@
 -- A step is taken in one transaction with the row that says so, under SKIP LOCKED: replicas share the work, a restart
 -- forgets nothing, and each step is taken once. Nothing due costs one look at an index that is as a rule empty.
 -- A chain stops when its episode or its alert is acknowledged, or the episode is over. Steps whose setting is switched
--- off are passed over, with a log row. Each step is told once, so a chain ends by itself; to tell somebody again, list
--- the setting again further down.
+-- off or can't work are passed over, with a log row. A step that an open window covers is put off until the window's
+-- end, with a log row, and is due at once if the window is canceled. Each step is told once, so a chain ends by itself;
+-- to tell somebody again, list the setting again further down.
 CREATE OR REPLACE FUNCTION pggit.escalate_unacknowledged(p_limit integer DEFAULT 100)
 RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
@@ -13,6 +14,7 @@ DECLARE
     v_run pggit.alert_escalation;
     v_step record;
     v_told pggit.alert_notification_queue;
+    v_window record;
     v_stop text;
     v_note text;
     v_next_wait interval;
@@ -23,6 +25,15 @@ BEGIN
         RAISE EXCEPTION 'escalate_unacknowledged needs a limit of at least 1, not %', coalesce(p_limit::text, 'NULL')
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    UPDATE pggit.alert_escalation AS x
+    SET due_at = now(), snooze_id = NULL
+    WHERE (x.episode_id, x.chain) IN (
+        SELECT muted.episode_id, muted.chain
+        FROM pggit.alert_escalation AS muted
+        INNER JOIN pggit.alert_snooze AS s ON muted.snooze_id = s.snooze_id
+        WHERE muted.due_at > now() AND s.cancelled_at IS NOT NULL
+        FOR UPDATE OF muted SKIP LOCKED
+    );
     FOR v_run IN
         SELECT x.* FROM pggit.alert_escalation AS x
         WHERE x.due_at <= now()
@@ -52,30 +63,73 @@ BEGIN
         v_step := NULL;
         IF v_stop IS NULL THEN
             FOR v_step IN
-                SELECT s.position, s.setting_id, n.enabled, n.notification_channel, n.recipient, n.destination_key
+                SELECT
+                    s.position,
+                    s.setting_id,
+                    lower(btrim(left(n.notification_channel, 60))) AS channel,
+                    coalesce(n.recipient, '(none)') AS recipient,
+                    n.destination_key,
+                    n.enabled IS TRUE AS enabled,
+                    pggit.notification_setting_problem(n.notification_channel, n.config) AS problem
                 FROM pggit.alert_escalation_step AS s
                 INNER JOIN pggit.alert_notification_settings AS n ON s.setting_id = n.setting_id
                 WHERE s.chain = v_run.chain AND s.position > v_run.position
                 ORDER BY s.position
             LOOP
-                EXIT WHEN v_step.enabled;
+                EXIT WHEN v_step.enabled AND v_step.problem IS NULL;
                 INSERT INTO pggit.alert_notification_log
                 (alert_id, setting_id, event, channel, recipient, status, reason, error_message)
                 VALUES (
-                    v_run.alert_id, v_step.setting_id, 'triggered', v_step.notification_channel,
-                    coalesce(v_step.recipient, '(none)'), 'suppressed', 'setting_disabled',
-                    format('step %s of escalation %s: its setting is disabled', v_step.position, left(v_run.chain, 100))
+                    v_run.alert_id, v_step.setting_id, 'triggered', v_step.channel, v_step.recipient,
+                    CASE WHEN v_step.enabled THEN 'failed' ELSE 'suppressed' END,
+                    CASE WHEN v_step.enabled THEN 'invalid_setting' ELSE 'setting_disabled' END,
+                    format(
+                        'step %s of escalation %s: %s', v_step.position, left(v_run.chain, 100),
+                        CASE WHEN v_step.enabled THEN format('setting %s: %s', v_step.setting_id, v_step.problem)
+                            ELSE 'its setting is disabled' END
+                    )
                 );
                 v_run.position := v_step.position;
             END LOOP;
-            IF v_step.enabled IS NOT TRUE THEN
+            IF v_step.setting_id IS NULL OR v_step.position = v_run.position THEN
                 v_stop := 'exhausted';
             END IF;
         END IF;
         IF v_stop IS NOT NULL THEN
             UPDATE pggit.alert_escalation AS x
-            SET due_at = NULL, ended_reason = v_stop, position = v_run.position
+            SET due_at = NULL, ended_reason = v_stop, position = v_run.position, snooze_id = NULL
             WHERE x.episode_id = v_run.episode_id AND x.chain = v_run.chain;
+            CONTINUE;
+        END IF;
+
+        -- Of several windows the one that ends last.
+        SELECT w.snooze_id, w.kind, w.ends_at, w.description
+        INTO v_window
+        FROM pggit.alert_episode AS ep
+        CROSS JOIN pggit.v_active_snoozes AS w
+        WHERE ep.episode_id = v_run.episode_id
+            AND w.mutes_critical
+            AND w.alert_type IN ('*', ep.alert_type)
+            AND w.severity IN ('*', 'CRITICAL')
+            AND (w.setting_id IS NULL OR w.setting_id = v_step.setting_id)
+            AND (w.channel IS NULL OR w.channel = v_step.channel)
+            AND pggit.glob_matches(ep.operation_type, w.operation_pattern)
+        ORDER BY w.ends_at DESC, w.snooze_id
+        LIMIT 1;
+        IF FOUND THEN
+            UPDATE pggit.alert_escalation AS x
+            SET due_at = v_window.ends_at, position = v_run.position, snooze_id = v_window.snooze_id
+            WHERE x.episode_id = v_run.episode_id AND x.chain = v_run.chain;
+            INSERT INTO pggit.alert_notification_log
+            (alert_id, setting_id, event, channel, recipient, status, reason, error_message)
+            VALUES (
+                v_run.alert_id, v_step.setting_id, 'triggered', v_step.channel, v_step.recipient, 'suppressed',
+                v_window.kind,
+                format(
+                    'step %s of escalation %s is put off, muted by %s', v_step.position, left(v_run.chain, 100),
+                    v_window.description
+                )
+            );
             CONTINUE;
         END IF;
 
@@ -87,19 +141,14 @@ BEGIN
         FROM (SELECT) AS nothing
         LEFT JOIN pggit.alert_notification_settings AS n ON n.setting_id = v_run.setting_id;
 
-        -- One row per alert, event and setting: who was told of this alert before gets a row without its number, which
-        -- the snapshot has anyway.
         INSERT INTO pggit.alert_notification_queue (
             alert_id, channel, recipient, message, metadata, setting_id, urgency, event, group_key, destination_key,
-            alert, occurred_at, next_attempt_at, give_up_at
+            alert, occurred_at, next_attempt_at, give_up_at, repeat_no
         )
         SELECT
-            CASE WHEN NOT EXISTS (
-                SELECT FROM pggit.alert_notification_queue AS q
-                WHERE q.alert_id = v_run.alert_id AND q.event = 'triggered' AND q.setting_id = v_step.setting_id
-            ) THEN v_run.alert_id END,
-            lower(btrim(left(v_step.notification_channel, 60))),
-            coalesce(v_step.recipient, '(none)'),
+            v_run.alert_id,
+            v_step.channel,
+            v_step.recipient,
             v_told.message,
             v_told.metadata,
             v_step.setting_id,
@@ -110,7 +159,12 @@ BEGIN
             v_told.alert || jsonb_build_object('alert_id', v_run.alert_id, 'episode', v_run.episode_id, 'note', v_note),
             v_told.occurred_at,
             now(),
-            now() + least(greatest(v_told.give_up_at - v_told.created_at, interval '4 hours'), interval '30 days')
+            now() + least(greatest(v_told.give_up_at - v_told.created_at, interval '4 hours'), interval '30 days'),
+            (
+                SELECT coalesce(max(q.repeat_no) + 1, 0)
+                FROM pggit.alert_notification_queue AS q
+                WHERE q.alert_id = v_run.alert_id AND q.event = 'triggered' AND q.setting_id = v_step.setting_id
+            )
         ON CONFLICT ON CONSTRAINT alert_notification_queue_once DO NOTHING
         RETURNING queue_id INTO v_queue_id;
         v_queued := v_queued + (v_queue_id IS NOT NULL)::integer;
@@ -118,8 +172,8 @@ BEGIN
         INSERT INTO pggit.alert_notification_log
         (alert_id, queue_id, setting_id, event, channel, recipient, status, reason, error_message)
         VALUES (
-            v_run.alert_id, v_queue_id, v_step.setting_id, 'triggered', v_step.notification_channel,
-            coalesce(v_step.recipient, '(none)'), 'released', 'escalated',
+            v_run.alert_id, v_queue_id, v_step.setting_id, 'triggered', v_step.channel, v_step.recipient, 'released',
+            'escalated',
             format('step %s of escalation %s: %s', v_step.position, left(v_run.chain, 100), v_note)
         );
 
@@ -134,7 +188,8 @@ BEGIN
             setting_id = v_step.setting_id,
             stepped_at = now(),
             due_at = now() + v_next_wait,
-            ended_reason = CASE WHEN v_next_wait IS NULL THEN 'exhausted' END
+            ended_reason = CASE WHEN v_next_wait IS NULL THEN 'exhausted' END,
+            snooze_id = NULL
         WHERE x.episode_id = v_run.episode_id AND x.chain = v_run.chain;
     END LOOP;
     IF v_queued > 0 THEN

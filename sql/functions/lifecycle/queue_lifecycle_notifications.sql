@@ -1,6 +1,7 @@
 -- Route 'acknowledged' and 'resolved': to the settings that were told of the alert or of another one of its episode,
 -- and to nobody else. What they get is the notification they had (same incident, lane and group), with who and why.
 -- The same word is said once per episode and setting, so a thousand alerts acknowledged at once are one message each.
+-- A setting that can't work gets its row as a dead letter at once, with a log row: no lane would claim it.
 -- An alert whose 'triggered' is not routed yet, or an episode that somebody has locked, is named in `unfinished`: the
 -- caller comes back for it. Told is who has a row that was sent or is still going to be: of the first and the last
 -- thousand alerts of the episode, so that the longest storm costs no more.
@@ -135,14 +136,24 @@ BEGIN
             told.alert_id = word.alert_id DESC, told.queue_id DESC
     ),
 
+    -- A broken config may be a megabyte, so each setting is looked at once.
+    setting AS MATERIALIZED (
+        SELECT
+            s.setting_id, lower(btrim(left(s.notification_channel, 60))) AS channel, s.recipient, s.destination_key,
+            s.enabled, s.send_acknowledged, s.send_resolved,
+            pggit.notification_setting_problem(s.notification_channel, s.config) AS problem
+        FROM pggit.alert_notification_settings AS s
+        WHERE s.setting_id IN (SELECT target.setting_id FROM target)
+    ),
+
     queue AS (
         INSERT INTO pggit.alert_notification_queue (
             alert_id, channel, recipient, message, metadata, setting_id, urgency, event, group_key, destination_key,
-            alert, occurred_at, next_attempt_at, give_up_at
+            alert, occurred_at, next_attempt_at, give_up_at, status, error_message, processed_at
         )
         SELECT
             t.alert_id,
-            lower(btrim(left(s.notification_channel, 60))),
+            s.channel,
             coalesce(s.recipient, '(none)'),
             q.message,
             q.metadata,
@@ -157,21 +168,33 @@ BEGIN
             )),
             t.occurred_at,
             CASE WHEN s.enabled THEN now() ELSE 'infinity' END,
-            now() + least(greatest(q.give_up_at - q.created_at, interval '4 hours'), interval '30 days')
+            now() + least(greatest(q.give_up_at - q.created_at, interval '4 hours'), interval '30 days'),
+            CASE WHEN s.problem IS NULL THEN 'pending' ELSE 'failed' END,
+            'setting ' || t.setting_id || ': ' || s.problem,
+            CASE WHEN s.problem IS NOT NULL THEN now() END
         FROM target AS t
-        INNER JOIN pggit.alert_notification_settings AS s ON t.setting_id = s.setting_id
+        INNER JOIN setting AS s ON t.setting_id = s.setting_id
         INNER JOIN pggit.alert_notification_queue AS q ON t.queue_id = q.queue_id
         LEFT JOIN pggit.alert_episode AS ep ON t.episode_id = ep.episode_id
         WHERE CASE t.event WHEN 'acknowledged' THEN s.send_acknowledged ELSE s.send_resolved END
         ORDER BY t.occurred_at, t.alert_id, t.setting_id
         ON CONFLICT ON CONSTRAINT alert_notification_queue_once DO NOTHING
-        RETURNING alert_notification_queue.alert_id, alert_notification_queue.event
+        RETURNING
+            alert_notification_queue.queue_id, alert_notification_queue.alert_id, alert_notification_queue.setting_id,
+            alert_notification_queue.event, alert_notification_queue.channel, alert_notification_queue.recipient,
+            alert_notification_queue.status, alert_notification_queue.error_message
     ),
 
     logged AS (
-        INSERT INTO pggit.alert_notification_log (alert_id, event, channel, recipient, status, reason, error_message)
+        INSERT INTO pggit.alert_notification_log
+        (alert_id, queue_id, setting_id, event, channel, recipient, status, reason, error_message)
         SELECT
-            word.alert_id, word.event, 'none', '(none)', 'suppressed', why.reason,
+            q.alert_id, q.queue_id, q.setting_id, q.event, q.channel, q.recipient, 'failed', 'invalid_setting', q.error_message
+        FROM queue AS q
+        WHERE q.status = 'failed'
+        UNION ALL
+        SELECT
+            word.alert_id, NULL, NULL, word.event, 'none', '(none)', 'suppressed', why.reason,
             CASE why.reason
                 WHEN 'already_resolved' THEN 'the alert was resolved before this acknowledgement was routed'
                 WHEN 'nobody_was_told' THEN 'no setting was told of the alert, so none hears what became of it'
@@ -190,7 +213,7 @@ BEGIN
             AND NOT EXISTS (SELECT FROM history WHERE history.alert_id = word.alert_id AND history.event = word.event)
     )
 
-    SELECT count(*) INTO queued FROM queue;
+    SELECT count(*) INTO queued FROM queue WHERE queue.status = 'pending';
     RETURN NEXT;
 END
 $$;
