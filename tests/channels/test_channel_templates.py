@@ -1,5 +1,6 @@
 """Templates of an operator's own: docs/templates.md is true, and one that fails costs only itself."""
 
+import io
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from channels.rig import NOTIFICATION, notification
+from pggit_alertd import logs
 from pggit_alertd.channels.email import EmailChannel
 from pggit_alertd.demo.sinks import SmtpSink
 from pggit_alertd.model import Delivered, Digest, Notification
@@ -83,15 +85,16 @@ async def test_html_of_an_operators_own_is_escaped_and_replaces_only_itself(sink
     ],
 )
 async def test_a_template_that_fails_costs_only_itself_and_is_reported(
-    sink: SmtpSink, tmp_path: Path, file: str, template: str | bytes, capsys: pytest.CaptureFixture[str]
+    sink: SmtpSink, tmp_path: Path, file: str, template: str | bytes
 ) -> None:
     """The mail arrives with the built-in text alone, and the log names the template."""
+    stream = io.StringIO()
+    logs.configure("INFO", "json", stream)
     (tmp_path / file).write_bytes(template if isinstance(template, bytes) else template.encode())
     found = await bodies(sink, tmp_path)
     assert set(found) == {"text/plain"}
     assert found["text/plain"].replace("\r\n", "\n") == text(SEVERAL)
-    said = capsys.readouterr()
-    assert file in said.out + said.err
+    assert file in stream.getvalue()
 
 
 def test_the_built_in_template_is_never_too_long_for_itself() -> None:
