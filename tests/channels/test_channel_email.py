@@ -1,6 +1,7 @@
 """Mail against real SMTP servers: recipients one by one, kept connections, TLS and login, and every reply's meaning."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any, Literal
@@ -10,6 +11,7 @@ import pytest
 
 from channels.conftest import Certificates
 from channels.rig import NOTIFICATION, PASSWORD
+from pggit_alertd import logs
 from pggit_alertd.channels import smtp_pool
 from pggit_alertd.channels.email import EmailChannel
 from pggit_alertd.channels.recipients import REFUSED, recipient_digest
@@ -380,9 +382,11 @@ async def test_a_line_with_a_single_dot_does_not_end_the_mail(channel: EmailChan
 
 
 async def test_templates_of_an_operator_are_used_and_a_broken_one_costs_only_itself(
-    sink: SmtpSink, tmp_path: Any, capsys: pytest.CaptureFixture[str]
+    sink: SmtpSink, tmp_path: Any
 ) -> None:
     """A good template replaces the text; one that raises is reported, and the built-in text goes out."""
+    stream = io.StringIO()
+    logs.configure("INFO", "json", stream)
     (tmp_path / "mail.txt.j2").write_text("own words: {{ headline }}")
     made = EmailChannel(sink.url, "alertd@pggit.example", deadline=5, templates=str(tmp_path))
     await deliver(made, ONE)
@@ -394,7 +398,7 @@ async def test_templates_of_an_operator_are_used_and_a_broken_one_costs_only_its
     texts = [body.get_content() for mail in sink.mails if (body := mail.message().get_body(("plain",))) is not None]
     assert texts[0].startswith("own words: merge_branch exceeded")
     assert texts[1].startswith("merge_branch exceeded")
-    assert "mail.txt.j2" in capsys.readouterr().out
+    assert "mail.txt.j2" in stream.getvalue()
 
 
 async def test_the_sink_speaks_smtp_with_an_unmodified_client(sink: SmtpSink) -> None:
