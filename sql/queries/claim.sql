@@ -279,6 +279,8 @@ claimed AS (
         lost_count = q.lost_count + (q.claimed_by IS NOT NULL)::integer,
         claimed_by = :'worker'::text,
         claimed_at = now(),
+        -- Whoever led it before has vanished; it must not share that row's next fate.
+        leader_id = NULL,
         next_attempt_at = now() + make_interval(secs => t.lease)
     FROM taken AS t
     WHERE q.queue_id = ANY(ARRAY(SELECT taken.queue_id FROM taken)) AND q.queue_id = t.queue_id

@@ -116,6 +116,7 @@ async def test_rows_of_a_vanished_worker_travel_alone(alerts: Alerts, pool: Data
     await alerts.rows("UPDATE pggit.alert_notification_queue SET next_attempt_at = now()")
     claims = await mine.claim(rooms(), take_expired=True)
     assert [(claim.size, claim.lost) for claim in claims] == [(1, 1)] * 3
+    assert await alerts.queue("leader_id") == [(None,)] * 3, "nobody's fate but its own"
     assert await alerts.column("SELECT status FROM pggit.alert_notification_log") == ["lost"] * 3
     assert await gone.acknowledge([ack(late)]) == 1
     assert await alerts.queue("status, claimed_by") == [("pending", "w1")] * 3
