@@ -1,5 +1,7 @@
 """The daemon's pool on a real server: what a statement that can't go on, or a server that went, becomes."""
 
+import asyncio
+
 import pytest
 
 from pggit_alertd.database.pool import Database
@@ -45,3 +47,29 @@ async def test_a_connection_that_was_ended_is_replaced(database: str) -> None:
     finally:
         await pool.close()
         await operator.close()
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_cancellation_that_meets_the_answer_is_not_lost(database: str, turns: int) -> None:
+    """Whichever turn of the event loop it comes in, a loop cancelled while it waits for a connection ends."""
+    pool = Database(database, size=1)
+    await pool.open()
+
+    async def loop() -> None:
+        while True:
+            await pool.fetch("queue_depth")
+            await asyncio.Event().wait()
+
+    try:
+        async with pool.connection():
+            running = asyncio.create_task(loop())
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        running.cancel()
+        assert await asyncio.wait([running], timeout=10) == ({running}, set())
+        assert running.cancelled()
+    finally:
+        running.cancel()
+        await pool.close()

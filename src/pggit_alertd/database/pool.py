@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from pggit_alertd.cancellation import kept_cancellation
 from pggit_alertd.database import queries
 from pggit_alertd.database.failures import translate
 from pggit_alertd.errors import DatabaseError, DatabaseUnavailable
@@ -109,8 +110,9 @@ class Database:
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection. Raises DatabaseUnavailable or DatabaseRefused with the server's own reason."""
         try:
-            async with self._translated() as connection:
-                yield connection
+            with kept_cancellation():
+                async with self._translated() as connection:
+                    yield connection
         except DatabaseError as error:
             self.trouble = str(error)
             raise
