@@ -57,7 +57,7 @@ async def test_failures_stored_at_the_same_instant_all_count(
         ]
         async with asyncio.timeout(20):
             while await alerts.value(WAITING) < len(workers):
-                await asyncio.sleep(0)
+                pass
         await holder.rollback()
     await asyncio.gather(*storing)
     assert await alerts.rows(STATE) == [(True, 3, 1)]
