@@ -20,13 +20,14 @@ import tempfile
 import time
 import venv
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from _arrivals import Arrivals
-from _rig import Rig, quantiles
+from _rig import DaemonProcess, Rig, quantiles
 from throughput import QUEUE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,6 +73,25 @@ def prepare() -> Path:
     return python
 
 
+@dataclass(frozen=True)
+class Overhead:
+    """Jobs per second, and the CPU of a job in microseconds: the worker's without its start, and the server's."""
+
+    per_second: float
+    worker_cpu: float
+    server_cpu: float
+
+
+def _server_cpu(rig: Rig) -> float:
+    """Return the CPU seconds of the server's processes so far, those that have ended included."""
+    pid = int((rig.server.data / "postmaster.pid").read_text().split()[0])
+    ended = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]).split()[13:15]
+    alive = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return sum(int(ticks) for ticks in ended) / os.sysconf("SC_CLK_TCK") + sum(
+        DaemonProcess(each).cpu_seconds() for each in (pid, *alive)
+    )
+
+
 class System:
     """One of the three, in a database of the rig's server."""
 
@@ -87,8 +107,8 @@ class System:
                 connection.execute(f"CREATE DATABASE {name}".encode())
             self._peer("install")
 
-    def overhead(self, jobs: int, width: int) -> float:
-        """Return jobs per second, from the first call to the last row finished."""
+    def overhead(self, jobs: int, width: int) -> Overhead:
+        """Work off so many jobs; return what they took, from the first call to the last row finished."""
         with self._connected() as connection:
             connection.execute(EMPTY[self.name].encode())
             if self.name == "ours":
@@ -98,12 +118,17 @@ class System:
             connection.execute("VACUUM ANALYZE")
             connection.execute("CHECKPOINT")
             self._arrivals.clear()
-            with self._worker(width):
+            server_before = _server_cpu(self._rig)
+            with self._worker(width) as worker:
                 while connection.execute(UNFINISHED[self.name].encode()).fetchone() == (True,):
                     time.sleep(0.005)
                 ended = time.time()
+                cpu = worker.cpu_seconds() - self._arrivals.start_cpu
             assert connection.execute(LOGGED[self.name].encode()).fetchone() == (jobs,)
-        return jobs / (ended - self._arrivals.first)
+        micros = 1e6 / jobs
+        return Overhead(
+            jobs / (ended - self._arrivals.first), cpu * micros, (_server_cpu(self._rig) - server_before) * micros
+        )
 
     def latency(self, ticks: int) -> list[float]:
         """Return milliseconds from each commit to the call of the work function."""
@@ -130,7 +155,7 @@ class System:
         return found[WARM_UP:]
 
     @contextlib.contextmanager
-    def _worker(self, width: int) -> Iterator[None]:
+    def _worker(self, width: int) -> Iterator[DaemonProcess]:
         if self.name == "ours":
             with self._rig.daemon(
                 program=(str(HERE / "_noop_daemon.py"),),
@@ -139,14 +164,14 @@ class System:
                 PGGIT_ALERTD_ACK_BATCH=str(max(width, 100)),
                 PGGIT_ALERTD_COALESCE="false",
                 **{name: value for name, value in os.environ.items() if name == "PROFILE"},
-            ):
-                yield
+            ) as daemon:
+                yield daemon
             return
         url = self._rig.server.url(self._database)
         command = [*self._command, "work", url, str(self._arrivals_path), str(width)]
         with subprocess.Popen(command) as process:  # noqa: S603 - the bench's own script
             try:
-                yield
+                yield DaemonProcess(process.pid)
             finally:
                 process.terminate()
 
@@ -158,16 +183,19 @@ class System:
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603 - as above
 
 
-def measure(systems: Mapping[str, System], jobs: int, rounds: int) -> dict[str, dict[int, list[float]]]:
-    """Return jobs per second of each round, for each system and width."""
-    rates: dict[str, dict[int, list[float]]] = {name: {} for name in systems}
+def measure(systems: Mapping[str, System], jobs: int, rounds: int) -> dict[str, dict[int, list[Overhead]]]:
+    """Return what each round took, for each system and width."""
+    found: dict[str, dict[int, list[Overhead]]] = {name: {} for name in systems}
     for number in range(1, rounds + 1):
         for name, system in systems.items():
             for width in WIDTHS[name]:
-                rate = system.overhead(jobs, width)
-                rates[name].setdefault(width, []).append(rate)
-                print(f"round {number}: {name:<14} width {width:<4} {rate:8.0f}/s, load {os.getloadavg()[0]:.1f}")
-    return rates
+                cost = system.overhead(jobs, width)
+                found[name].setdefault(width, []).append(cost)
+                print(
+                    f"round {number}: {name:<14} width {width:<4} {cost.per_second:8.0f}/s, CPU µs a job: worker "
+                    f"{cost.worker_cpu:.0f}, server {cost.server_cpu:.0f}; load {os.getloadavg()[0]:.1f}"
+                )
+    return found
 
 
 def wakeups(systems: Mapping[str, System], ticks: int, rounds: int) -> dict[str, list[float]]:
@@ -180,15 +208,23 @@ def wakeups(systems: Mapping[str, System], ticks: int, rounds: int) -> dict[str,
     return waits
 
 
-def summary(rates: Mapping[str, Mapping[int, Sequence[float]]], waits: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+def summary(
+    costs: Mapping[str, Mapping[int, Sequence[Overhead]]], waits: Mapping[str, Sequence[float]]
+) -> dict[str, Any]:
     """Return the medians at each system's best width, the latencies, and how ours compares with the best peer."""
     medians = {
-        name: {width: round(statistics.median(found)) for width, found in of_width.items()}
-        for name, of_width in rates.items()
+        name: {
+            width: {
+                field: round(statistics.median(getattr(cost, field) for cost in found))
+                for field in ("per_second", "worker_cpu", "server_cpu")
+            }
+            for width, found in of_width.items()
+        }
+        for name, of_width in costs.items()
     }
-    best = {name: max(of_width.values()) for name, of_width in medians.items()}
+    best = {name: max(each["per_second"] for each in of_width.values()) for name, of_width in medians.items()}
     idle = {name: quantiles(found) for name, found in waits.items()}
-    found: dict[str, Any] = {"per_second": medians, "best_per_second": best, "idle_ms": idle}
+    found: dict[str, Any] = {"overhead": medians, "best_per_second": best, "idle_ms": idle}
     peers = [name for name in best if name != "ours"]
     if "ours" in best and peers:
         found["overhead_ratio"] = round(best["ours"] / max(best[name] for name in peers), 2)
@@ -212,9 +248,9 @@ def main() -> None:
         Arrivals.create(path, CELLS)
         names = [arguments.only] if arguments.only else list(UNFINISHED)
         systems = {name: System(name, rig, python, path) for name in names}
-        rates = measure(systems, arguments.jobs, arguments.rounds)
+        costs = measure(systems, arguments.jobs, arguments.rounds)
         waits = wakeups(systems, arguments.ticks, arguments.rounds)
-    found = summary(rates, waits)
+    found = summary(costs, waits)
     found |= {"jobs": arguments.jobs, "load": [round(load, 1) for load in (load_before, os.getloadavg()[0])]}
     print(json.dumps(found, indent=2))
     if not arguments.only:
