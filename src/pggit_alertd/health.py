@@ -15,7 +15,7 @@ from pggit_alertd.errors import DatabaseError
 from pggit_alertd.liveness import Liveness, LoopReport
 from pggit_alertd.metrics import CHANNELS, Metrics
 from pggit_alertd.router import Router
-from pggit_alertd.store import Depth, Store
+from pggit_alertd.store import COUNTED, Depth, Store
 from pggit_alertd.web import Readiness
 
 SCHEMA_SECONDS = 5.0
@@ -93,6 +93,7 @@ class Health:
         return {
             **self.state(),
             "outbox": self._outbox,
+            "outbox_at_least": self._outbox >= COUNTED,
             "workers": self._workers,
             "conditions": [each.as_json() for each in self._conditions],
             "queue": [
@@ -100,6 +101,7 @@ class Health:
                     "channel": each.channel,
                     "status": each.status,
                     "count": each.count,
+                    "at_least": each.count >= COUNTED,
                     "oldest_due_seconds": round(each.oldest_due_seconds, 3),
                 }
                 for each in self._depth

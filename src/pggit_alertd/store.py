@@ -84,9 +84,13 @@ class Routed:
     suppressed: Mapping[str, int]
 
 
+COUNTED = 100_000
+"""Where queue_depth.sql and outbox_depth.sql end counting: this many is "at least"."""
+
+
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How much of a channel's work is in one state."""
+    """How much of a channel's work is in one state; a count of `COUNTED` means at least so many."""
 
     channel: str
     status: str
@@ -238,7 +242,7 @@ class Store:
         return [Depth(*row) for row in await self._database.fetch("queue_depth")]
 
     async def outbox_depth(self) -> int:
-        """Return how many alert events wait to be routed."""
+        """Return how many alert events wait to be routed; `COUNTED` means at least so many."""
         return int((await self._database.fetch("outbox_depth"))[0][0])
 
 
