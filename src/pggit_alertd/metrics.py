@@ -87,9 +87,7 @@ class Metrics:
             "state",
         )
         self.coalesced = self._counter("coalesced", "Notifications that travelled in another's message", "channel")
-        self.dead_letters = self._gauge(
-            "dead_letters", "Notifications that were given up, 100000: at least"
-        )
+        self.dead_letters = self._gauge("dead_letters", "Notifications that were given up, 100000: at least")
         self.outbox_depth = self._gauge("outbox_depth", "Alerts waiting to be routed, 100000: at least")
         self.in_flight = self._gauge("in_flight", "Deliveries under way in this process", "channel")
         self.unacknowledged = self._gauge("unacknowledged", "Finished deliveries not yet written to the database")
