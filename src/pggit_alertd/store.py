@@ -241,6 +241,10 @@ class Store:
         """Return how much waits and how much has failed, per channel."""
         return [Depth(*row) for row in await self._database.fetch("queue_depth")]
 
+    async def leases(self) -> dict[str, int]:
+        """Return how many rows each worker holds now."""
+        return {str(worker): int(leased) for worker, leased in await self._database.fetch("leases")}
+
     async def outbox_depth(self) -> int:
         """Return how many alert events wait to be routed; `COUNTED` means at least so many."""
         return int((await self._database.fetch("outbox_depth"))[0][0])

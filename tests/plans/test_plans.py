@@ -306,6 +306,21 @@ def test_held_rows_are_counted_beside_a_backlog(large: psycopg.Connection[tuple[
     assert found["slack", "held"] == 100
 
 
+def test_leases_are_found_by_their_due_time(large: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """Of 100,000 rows that come due later, each destination's first are looked at for who holds them."""
+    with large.transaction(force_rollback=True):
+        large.execute(
+            "UPDATE pggit.alert_notification_queue"
+            " SET claimed_by = 'one', claimed_at = now(), next_attempt_at = now() + interval '1 min'"
+            " WHERE queue_id BETWEEN 220501 AND 220550"
+        )
+        assert large.execute(queries.load("leases").encode()).fetchall() == [("one", 50)]
+    plan = explain(large, MODES[0], queries.load("leases"), {})
+    read = scans(plan, "alert_notification_queue")
+    assert set(read) == {"alert_notification_queue_due"}
+    assert read["alert_notification_queue_due"] <= 2000 * DESTINATIONS + 2 * DESTINATIONS
+
+
 def test_the_outbox_is_counted_to_a_bound(large: psycopg.Connection[tuple[Any, ...]]) -> None:
     """Of 150,000 alert events that wait, 100,000 are counted."""
     with large.transaction(force_rollback=True):
