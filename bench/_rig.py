@@ -84,13 +84,15 @@ class Rig:
         self._server.stop()
 
     @contextlib.contextmanager
-    def daemon(self, **environment: str) -> Iterator["DaemonProcess"]:
+    def daemon(
+        self, *, program: Sequence[str] = ("-m", "pggit_alertd", "run"), **environment: str
+    ) -> Iterator["DaemonProcess"]:
         """Run the daemon until the block ends; it is ready when the block begins."""
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder) / "log"
             with log.open("w") as output:
-                process = subprocess.Popen(
-                    [sys.executable, "-m", "pggit_alertd", "run"],
+                process = subprocess.Popen(  # noqa: S603 - the bench's own programs
+                    [sys.executable, *program],
                     env={
                         **os.environ,
                         "PGGIT_ALERTD_DATABASE_URL": self._server.url("bench"),

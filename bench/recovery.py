@@ -3,16 +3,21 @@
     .venv/bin/python bench/recovery.py [--rounds 5] [--backlog 100000] [--waiting 1000000]
 
 Recovery is measured from the moment PostgreSQL takes connections again (after a crash and restart, or as the promoted
-standby) to the first request at the sink for an alert that is raised right then. The outage of an hour is simulated by
-times: the rows are an hour old, and what waits for its retry is made due again and again, while the receiver refuses.
+standby) to the first request at the sink for an alert that is raised right then. The outage of an hour runs by a clock
+of its own: for each minute of it every time that the daemon waits for is set back by a minute (the breaker's next
+probe, and the retries), and the probe that is due then has to be made and refused before the next minute begins. Memory
+is looked at all the while, and /healthz is asked once a minute.
 """
 
 import argparse
 import json
+import os
 import signal
+import socket
 import statistics
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 import psycopg
@@ -38,13 +43,23 @@ FROM generate_series(1, %s) AS g, pggit.alert_notification_settings AS s
 WHERE s.notification_channel = 'slack'
 """
 """Every row is of a group of its own, so that each becomes a message."""
-DUE_AGAIN = """
-UPDATE pggit.alert_notification_queue SET next_attempt_at = now()
-WHERE queue_id = ANY(ARRAY(
-    SELECT queue_id FROM pggit.alert_notification_queue
-    WHERE status = 'pending' AND claimed_by IS NULL AND next_attempt_at > now() FOR UPDATE SKIP LOCKED
-))
-"""
+A_MINUTE_LATER = (
+    """
+    UPDATE pggit.alert_destination
+    SET opened_at = opened_at - interval '1 min', open_until = open_until - interval '1 min',
+        paused_until = paused_until - interval '1 min'
+    """,
+    """
+    UPDATE pggit.alert_notification_queue SET next_attempt_at = next_attempt_at - interval '1 min'
+    WHERE queue_id = ANY(ARRAY(
+        SELECT queue_id FROM pggit.alert_notification_queue
+        WHERE status = 'pending' AND claimed_by IS NULL AND next_attempt_at > now() FOR UPDATE SKIP LOCKED
+    ))
+    """,
+    "NOTIFY pggit_alert",
+)
+ATTEMPTS = "SELECT count(*) FROM pggit.alert_notification_log WHERE status = 'retry'"
+PROBE_SECONDS = 30.0
 PENDING = "SELECT count(*) FROM pggit.alert_notification_queue WHERE status = 'pending'"
 
 
@@ -116,7 +131,7 @@ def drained(rig: Rig, backlog: int) -> tuple[float, float]:
 
 
 def outage(rig: Rig, waiting: int, minutes: int) -> dict[str, float]:
-    """Return the daemon's resident memory in MB at start and at most, while its receiver refuses and rows wait."""
+    """Return resident memory in MB at start and at most, and how /healthz did, while rows wait and all is refused."""
     with psycopg.connect(rig.dsn, autocommit=True) as connection:
         connection.execute("TRUNCATE pggit.alert_notification_queue, pggit.alert_notification_log")
         connection.execute(
@@ -125,22 +140,48 @@ def outage(rig: Rig, waiting: int, minutes: int) -> dict[str, float]:
         )
         connection.execute(QUEUE, (waiting,))
         connection.execute("VACUUM ANALYZE pggit.alert_notification_queue")
-        with rig.daemon() as daemon:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        with rig.daemon(PGGIT_ALERTD_HTTP_PORT=str(port)) as daemon:
             start = daemon.resident_mb()
-            most = max(_sample(connection, daemon) for _ in range(minutes))
+            minutes_seen = [_minute(connection, daemon, port) for _ in range(minutes)]
         left = connection.execute(PENDING).fetchone()
+        attempts = connection.execute(ATTEMPTS).fetchone()
     assert left == (waiting,), left
-    return {"at_start_mb": start, "most_mb": most, "rows": waiting}
+    assert attempts is not None
+    answers = [answer for _, answer in minutes_seen]
+    return {
+        "rows": waiting,
+        "minutes": minutes,
+        "attempts": int(attempts[0]),
+        "at_start_mb": start,
+        "most_mb": max(memory for memory, _ in minutes_seen),
+        "healthz_median_ms": round(statistics.median(answers)),
+        "healthz_most_ms": round(max(answers)),
+    }
 
 
-def _sample(connection: psycopg.Connection, daemon: DaemonProcess) -> float:
-    """Let one minute of the simulated hour pass: what waits for its retry is due; look at the memory for a second."""
-    connection.execute(DUE_AGAIN)
-    most = 0.0
-    for _ in range(10):
-        time.sleep(0.1)
+def _minute(connection: psycopg.Connection, daemon: DaemonProcess, port: int) -> tuple[float, float]:
+    """Let a minute of the simulated hour pass; return the most memory seen and the milliseconds of a health page.
+
+    Raises TimeoutError if the probe that is due is not made.
+    """
+    before = connection.execute(ATTEMPTS).fetchone()
+    for statement in A_MINUTE_LATER:
+        connection.execute(statement.encode())
+    most = daemon.resident_mb()
+    deadline = time.monotonic() + PROBE_SECONDS
+    while connection.execute(ATTEMPTS).fetchone() == before:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the destination was not probed")
+        time.sleep(0.05)
         most = max(most, daemon.resident_mb())
-    return most
+    asked = time.monotonic()
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=30) as reply:
+        detail = json.load(reply)["detail"]
+    answered = (time.monotonic() - asked) * 1000
+    assert any(each["count"] for each in detail["queue"]), detail
+    return max(most, daemon.resident_mb()), answered
 
 
 def main() -> None:
@@ -151,6 +192,7 @@ def main() -> None:
     parser.add_argument("--waiting", type=int, default=1_000_000)
     parser.add_argument("--minutes", type=int, default=60)
     arguments = parser.parse_args()
+    load_before = os.getloadavg()[0]
     promotions = [after_promotion() for _ in range(arguments.rounds)]
     with Rig() as rig:
         restarts = after_restarts(rig, arguments.rounds)
@@ -166,6 +208,7 @@ def main() -> None:
             "resident_mb": resident,
         },
         "outage": memory,
+        "load": [round(load, 1) for load in (load_before, os.getloadavg()[0])],
     }
     print(json.dumps(result))
 

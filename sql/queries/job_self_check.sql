@@ -21,5 +21,6 @@ FROM pggit.self_check(
     p_jobs => :'jobs'::text [],
     p_slots => :'slots'::timestamptz [],
     p_repeat => make_interval(secs => :'repeat'::double precision),
-    p_clear => make_interval(secs => :'clear'::double precision)
+    p_clear => make_interval(secs => :'clear'::double precision),
+    p_destination_paused => make_interval(secs => :'destination_paused'::double precision)
 ) AS checked;

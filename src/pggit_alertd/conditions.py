@@ -8,13 +8,14 @@ from typing import Any, Self
 
 
 class Kind(StrEnum):
-    """What a condition is about, as sql/migrations/0006_self_watch.sql lists it; each has a page in docs/runbooks."""
+    """What a condition is about, as alertd_condition_kind_is_known lists it; each has a page in docs/runbooks."""
 
     QUEUE_DEPTH = "queue_depth"
     QUEUE_AGE = "queue_age"
     OUTBOX = "outbox"
     DELIVERY_SUCCESS = "delivery_success"
     DESTINATION_OPEN = "destination_open"
+    DESTINATION_PAUSED = "destination_paused"
     RECALCULATION = "recalculation"
     JOB_FAILING = "job_failing"
     JOB_OVERDUE = "job_overdue"

@@ -227,6 +227,7 @@ class Daemon:
                 ("scheduler", self._scheduler.run()),
                 ("upkeep", self._upkeep.run()),
                 ("beat", self._beat()),
+                ("health", self._health.watch()),
                 ("heartbeat", self._heartbeat.run()),
                 ("systemd", self._tell_systemd()),
             ):
@@ -239,6 +240,7 @@ class Daemon:
         told = ""
         while True:
             try:
+                await self._database.knock()
                 async with self._database.connection() as connection:
                     await migrate.verify(connection)
             except DatabaseError as error:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from pggit_alertd import __version__
+from pggit_alertd import __version__, logs
 from pggit_alertd.acknowledger import Acknowledger
 from pggit_alertd.clock import Clock
 from pggit_alertd.conditions import Condition, Kind
@@ -15,15 +15,17 @@ from pggit_alertd.errors import DatabaseError
 from pggit_alertd.liveness import Liveness, LoopReport
 from pggit_alertd.metrics import CHANNELS, Metrics
 from pggit_alertd.router import Router
-from pggit_alertd.store import Depth, Store
+from pggit_alertd.store import COUNTED, Depth, Store
 from pggit_alertd.web import Readiness
 
 SCHEMA_SECONDS = 5.0
+WATCH_SECONDS = 1.0
 GAUGE_SECONDS = 2.0
 # Under the pages' own deadline: while the database is away they are to say why, not that they were asked for too much.
 ANSWER_SECONDS = 2.0
 # Three of the daemon's beats.
 ALIVE_SECONDS = 90.0
+_log = logs.get("health")
 
 
 class Health:
@@ -79,8 +81,7 @@ class Health:
             self._checked = self._clock.monotonic()
         loops = (self._router.trouble, self._dispatcher.trouble)
         reasons = [reason for reason in (self._trouble, *loops) if reason]
-        if self._acknowledger.failing:
-            reasons.append("results of deliveries can't be stored, so nothing is claimed; see ack_failed in the log")
+        reasons += self._ack_trouble()
         report = self.live()
         reasons += report.reasons
         if not report.cycled:
@@ -92,7 +93,9 @@ class Health:
         await self._measure()
         return {
             **self.state(),
+            "leased": await self._leases(),
             "outbox": self._outbox,
+            "outbox_at_least": self._outbox >= COUNTED,
             "workers": self._workers,
             "conditions": [each.as_json() for each in self._conditions],
             "queue": [
@@ -100,11 +103,36 @@ class Health:
                     "channel": each.channel,
                     "status": each.status,
                     "count": each.count,
+                    "at_least": each.count >= COUNTED,
                     "oldest_due_seconds": round(each.oldest_due_seconds, 3),
                 }
                 for each in self._depth
             ],
         }
+
+    async def _leases(self) -> dict[str, int] | None:
+        """Return how many rows each worker holds, None if the database does not say."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self._store.leases()
+        except (DatabaseError, TimeoutError):
+            return None
+
+    async def watch(self) -> None:
+        """Write one line when the daemon can no longer do its work, and one when it can again; until cancelled.
+
+        It asks nothing of the database: what its loops met last is enough, and an idle daemon stays idle.
+        """
+        lost_at: float | None = None
+        while True:
+            reasons = self.troubles()
+            if reasons and lost_at is None and not self.stopping:
+                lost_at = self._clock.monotonic()
+                _log.warning("readiness_lost", reasons=list(reasons))
+            elif not reasons and lost_at is not None:
+                _log.info("readiness_back", after=round(self._clock.monotonic() - lost_at, 1))
+                lost_at = None
+            await asyncio.sleep(WATCH_SECONDS)
 
     def state(self) -> dict[str, Any]:
         """Return what this process knows of itself, without waiting for anything."""
@@ -124,8 +152,13 @@ class Health:
             return ("the daemon is stopping",)
         if self.waiting_for:
             return (f"waiting: {self.waiting_for}",)
-        found = (self._router.trouble, self._dispatcher.trouble, *self.live().reasons)
+        found = (self._router.trouble, self._dispatcher.trouble, *self._ack_trouble(), *self.live().reasons)
         return tuple(dict.fromkeys(reason for reason in found if reason))
+
+    def _ack_trouble(self) -> list[str]:
+        if not self._acknowledger.failing:
+            return []
+        return ["results of deliveries can't be stored, so nothing is claimed; see ack_failed in the log"]
 
     async def refresh_gauges(self) -> None:
         """Bring the gauges that mirror the database up to date."""

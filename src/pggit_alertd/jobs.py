@@ -215,6 +215,7 @@ def self_check(settings: Settings) -> Job:
         "hold": settings.watch_hold,
         "repeat": settings.watch_repeat,
         "clear": settings.watch_clear,
+        "destination_paused": settings.watch_destination_paused,
     }
 
     async def work(database: Database, seconds: float) -> Result:

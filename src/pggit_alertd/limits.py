@@ -74,3 +74,22 @@ class TokenBucket:
         """Return whether nothing would be lost by forgetting this bucket."""
         self.available(now)
         return self._tokens >= self._burst
+
+
+class Complaint:
+    """Says which of the same complaints to write down: the first, and while it lasts one every `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next = float("-inf")
+
+    def due(self, now: float) -> bool:
+        """Return whether to write down the complaint that is made now."""
+        if now < self._next:
+            return False
+        self._next = now + self._seconds
+        return True
+
+    def over(self) -> None:
+        """Let the next complaint be a first one."""
+        self._next = float("-inf")

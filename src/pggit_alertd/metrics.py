@@ -74,7 +74,9 @@ class Metrics:
         )
         self.snooze_lapse_seconds.set(math.inf)
         self.released_alerts = self._counter("released_alerts", "Muted alerts that were sent when their window ended")
-        self.queue_depth = self._gauge("queue_depth", "Notifications in the queue", "channel", "status")
+        self.queue_depth = self._gauge(
+            "queue_depth", "Notifications in the queue, 100000: at least", "channel", "status"
+        )
         self.oldest_due_seconds = self._gauge(
             "oldest_due_seconds", "How long the oldest due notification has been waiting", "channel"
         )
@@ -85,8 +87,8 @@ class Metrics:
             "state",
         )
         self.coalesced = self._counter("coalesced", "Notifications that travelled in another's message", "channel")
-        self.dead_letters = self._gauge("dead_letters", "Notifications that were given up and not replayed")
-        self.outbox_depth = self._gauge("outbox_depth", "Alerts waiting to be routed")
+        self.dead_letters = self._gauge("dead_letters", "Notifications that were given up, 100000: at least")
+        self.outbox_depth = self._gauge("outbox_depth", "Alerts waiting to be routed, 100000: at least")
         self.in_flight = self._gauge("in_flight", "Deliveries under way in this process", "channel")
         self.unacknowledged = self._gauge("unacknowledged", "Finished deliveries not yet written to the database")
         self.superseded = self._counter("superseded", "Results that came after another worker had taken over the row")

@@ -13,6 +13,7 @@ from typing import Any
 from psycopg.rows import TupleRow
 
 from pggit_alertd.clock import Clock
+from pggit_alertd.database import arrays
 from pggit_alertd.database.pool import Database
 from pggit_alertd.model import Ack, Alert, Bundle, Claim, Digest, Event, Outcome, Urgency
 
@@ -83,9 +84,13 @@ class Routed:
     suppressed: Mapping[str, int]
 
 
+COUNTED = 100_000
+"""Where queue_depth.sql and outbox_depth.sql end counting: this many is "at least"."""
+
+
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How much of a channel's work is in one state."""
+    """How much of a channel's work is in one state; a count of `COUNTED` means at least so many."""
 
     channel: str
     status: str
@@ -146,15 +151,15 @@ class Store:
         rows = await self._database.fetch(
             "claim",
             {
-                "channels": [room.channel for room in rooms],
-                "urgencies": [int(room.urgency) for room in rooms],
-                "slots": [room.slots for room in rooms],
-                "budgets": [room.budget for room in rooms],
-                "leases": [room.lease for room in rooms],
-                "known_channels": [lane.channel for lane in known],
-                "known_urgencies": [int(lane.urgency) for lane in known],
-                "known_keys": [lane.destination for lane in known],
-                "known_rooms": [max(free, 0) for free in known.values()],
+                "channels": arrays.texts([room.channel for room in rooms]),
+                "urgencies": arrays.numbers([int(room.urgency) for room in rooms]),
+                "slots": arrays.numbers([room.slots for room in rooms]),
+                "budgets": arrays.numbers([room.budget for room in rooms]),
+                "leases": arrays.numbers([room.lease for room in rooms]),
+                "known_channels": arrays.texts([lane.channel for lane in known]),
+                "known_urgencies": arrays.numbers([int(lane.urgency) for lane in known]),
+                "known_keys": arrays.texts([lane.destination for lane in known]),
+                "known_rooms": arrays.numbers([max(free, 0) for free in known.values()]),
                 "worker": self.worker,
                 "take_expired": take_expired,
                 "coalesce": self._coalesce,
@@ -195,11 +200,11 @@ class Store:
         rows = await self._database.fetch(
             "next_due",
             {
-                "channels": [room.channel for room in rooms],
-                "urgencies": [int(room.urgency) for room in rooms],
-                "full_channels": [lane.channel for lane in full],
-                "full_urgencies": [int(lane.urgency) for lane in full],
-                "full_keys": [lane.destination for lane in full],
+                "channels": arrays.texts([room.channel for room in rooms]),
+                "urgencies": arrays.numbers([int(room.urgency) for room in rooms]),
+                "full_channels": arrays.texts([lane.channel for lane in full]),
+                "full_urgencies": arrays.numbers([int(lane.urgency) for lane in full]),
+                "full_keys": arrays.texts([lane.destination for lane in full]),
             },
         )
         return float(rows[0][0]) if rows else None
@@ -236,8 +241,12 @@ class Store:
         """Return how much waits and how much has failed, per channel."""
         return [Depth(*row) for row in await self._database.fetch("queue_depth")]
 
+    async def leases(self) -> dict[str, int]:
+        """Return how many rows each worker holds now."""
+        return {str(worker): int(leased) for worker, leased in await self._database.fetch("leases")}
+
     async def outbox_depth(self) -> int:
-        """Return how many alert events wait to be routed."""
+        """Return how many alert events wait to be routed; `COUNTED` means at least so many."""
         return int((await self._database.fetch("outbox_depth"))[0][0])
 
 
@@ -345,31 +354,31 @@ def _storable(text: str) -> str:
     return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
 
 
-def _columns(acks: Sequence[Ack]) -> dict[str, list[Any]]:
+def _columns(acks: Sequence[Ack]) -> dict[str, str]:
     """Turn acks into one array per field, in the order ack.sql unnests them."""
     return {
-        "queue_ids": [a.claim.queue_id for a in acks],
-        "claim_nos": [a.claim.claim_no for a in acks],
-        "outcomes": [a.outcome.value for a in acks],
-        "reasons": [a.reason.value for a in acks],
-        "details": [_storable(a.detail) for a in acks],
-        "codes": [a.code for a in acks],
-        "delays": [a.delay for a in acks],
-        "charges": [a.charged for a in acks],
-        "settled": [" ".join(sorted(a.settled)) for a in acks],
-        "delivery_ms": [a.delivery_ms for a in acks],
-        "dwell_ms": [a.dwell_ms for a in acks],
-        "ambiguous": [a.ambiguous for a in acks],
-        "finished_at": [a.finished_at for a in acks],
-        "claimed_at": [a.claim.claimed_at for a in acks],
-        "alert_ids": [a.claim.alert.alert_id for a in acks],
-        "setting_ids": [a.claim.setting_id for a in acks],
-        "events": [a.claim.event.value for a in acks],
-        "attempts": [a.claim.attempt for a in acks],
-        "channels": [a.claim.channel for a in acks],
-        "destination_keys": [a.claim.destination_key for a in acks],
-        "recipients": [a.claim.recipient for a in acks],
-        "verdicts": [a.verdict.value for a in acks],
-        "sizes": [a.claim.size for a in acks],
-        "expiries": [a.expired for a in acks],
+        "queue_ids": arrays.numbers([a.claim.queue_id for a in acks]),
+        "claim_nos": arrays.numbers([a.claim.claim_no for a in acks]),
+        "outcomes": arrays.texts([a.outcome.value for a in acks]),
+        "reasons": arrays.texts([a.reason.value for a in acks]),
+        "details": arrays.texts([_storable(a.detail) for a in acks]),
+        "codes": arrays.numbers([a.code for a in acks]),
+        "delays": arrays.numbers([a.delay for a in acks]),
+        "charges": arrays.numbers([a.charged for a in acks]),
+        "settled": arrays.texts([" ".join(sorted(a.settled)) for a in acks]),
+        "delivery_ms": arrays.numbers([a.delivery_ms for a in acks]),
+        "dwell_ms": arrays.numbers([a.dwell_ms for a in acks]),
+        "ambiguous": arrays.numbers([a.ambiguous for a in acks]),
+        "finished_at": arrays.instants([a.finished_at for a in acks]),
+        "claimed_at": arrays.instants([a.claim.claimed_at for a in acks]),
+        "alert_ids": arrays.numbers([a.claim.alert.alert_id for a in acks]),
+        "setting_ids": arrays.numbers([a.claim.setting_id for a in acks]),
+        "events": arrays.texts([a.claim.event.value for a in acks]),
+        "attempts": arrays.numbers([a.claim.attempt for a in acks]),
+        "channels": arrays.texts([a.claim.channel for a in acks]),
+        "destination_keys": arrays.texts([a.claim.destination_key for a in acks]),
+        "recipients": arrays.texts([a.claim.recipient for a in acks]),
+        "verdicts": arrays.texts([a.verdict.value for a in acks]),
+        "sizes": arrays.numbers([a.claim.size for a in acks]),
+        "expiries": arrays.numbers([a.expired for a in acks]),
     }

@@ -102,6 +102,15 @@ TROUBLES: dict[Kind, tuple[list[Statement], str]] = {
         ],
         "UPDATE pggit.alert_destination SET opened_at = NULL, open_until = NULL",
     ),
+    Kind.DESTINATION_PAUSED: (
+        [
+            (
+                """INSERT INTO pggit.alert_destination (destination_key, channel, recipient, paused_since, paused_until)
+                VALUES ('slack:two', 'slack', '#two', now() - interval '3 min', now() + interval '2 days')""",
+            )
+        ],
+        "UPDATE pggit.alert_destination SET paused_until = NULL",
+    ),
     Kind.RECALCULATION: ([(RUN, "baselines", "1 hour", "failed", 3, "50 min", None)], SUCCEED),
     Kind.JOB_FAILING: (
         [
@@ -266,6 +275,44 @@ async def test_an_open_destination_explains_what_waits_for_it(alerts: Alerts) ->
     assert rows == [("destination_open", "nothing is sent to slack #ops: no answer", "slack:one")]
 
 
+async def test_a_pause_is_told_by_its_length_in_all(alerts: Alerts) -> None:
+    """It counts from its beginning to its announced end; one that is shorter, over, or behind a breaker is none."""
+    kinds = "SELECT kind FROM pggit.current_conditions()"
+    await alerts.rows("""
+        INSERT INTO pggit.alert_destination (destination_key, channel, recipient, paused_since, paused_until)
+        VALUES ('slack:one', 'slack', '#ops', now() - interval '14 min', now() + interval '30 s')
+    """)
+    assert await alerts.column(kinds) == []
+    assert await alerts.column(f"{kinds[:-1]}p_destination_paused => '14 min')") == ["destination_paused"]
+    await alerts.rows("UPDATE pggit.alert_destination SET paused_until = now() + interval '2 min'")
+    (row,) = await alerts.rows("SELECT kind, detail, destination_key FROM pggit.current_conditions()")
+    assert row[::2] == ("destination_paused", "slack:one")
+    assert row[1].startswith("nothing is sent to slack #ops until 2")
+    assert row[1].endswith(" UTC, a pause of 16 min in all: it asked us to wait")
+    await alerts.rows(
+        "UPDATE pggit.alert_destination SET opened_at = now(), open_until = now() WHERE destination_key = 'slack:one'"
+    )
+    assert await alerts.column(kinds) == ["destination_open"]
+    await alerts.rows("UPDATE pggit.alert_destination SET opened_at = NULL, open_until = NULL, paused_until = now()")
+    assert await alerts.column(kinds) == []
+    await alerts.rows("UPDATE pggit.alert_destination SET paused_until = now() + interval '1 day', paused_since = NULL")
+    assert await alerts.column(kinds) == [], "how long a pause from before the upgrade lasts is not known"
+
+
+async def test_a_pause_is_not_told_through_what_is_paused(alerts: Alerts) -> None:
+    """With every destination paused for long the condition is heard by nobody, and the log says so."""
+    await alerts.setting()
+    await alerts.rows("""
+        INSERT INTO pggit.alert_destination (destination_key, channel, recipient, paused_since, paused_until)
+        SELECT s.destination_key, 'slack', '#ops', now(), now() + interval '1 day'
+        FROM pggit.alert_notification_settings AS s
+    """)
+    assert await check(alerts, hold=timedelta(0)) == [("unheard", "destination_paused")]
+    other = await alerts.setting(config={"webhook": "https://hooks.slack.com/services/T00000000/B00000000/other"})
+    assert await check(alerts, hold=timedelta(0)) == [("new", "destination_paused")]
+    assert await alerts.queue("setting_id") == [(other,)]
+
+
 async def test_two_replicas_tell_once(alerts: Alerts, database: str) -> None:
     """Checks that run at the same moment wait for each other, and the second finds it told."""
     await alerts.setting()
@@ -359,7 +406,18 @@ async def test_operators_can_be_told_by_hand(alerts: Alerts) -> None:
 async def test_an_empty_database_has_no_conditions(alerts: Alerts) -> None:
     """Right after the installation nothing is wrong, nothing is told, and NULL for a threshold finds nothing."""
     assert await check(alerts) == []
-    assert await check(alerts, queue_depth=None, oldest_due=None, success_percent=None, jobs=None, slots=None) == []
+    assert (
+        await check(
+            alerts,
+            queue_depth=None,
+            oldest_due=None,
+            success_percent=None,
+            jobs=None,
+            slots=None,
+            destination_paused=None,
+        )
+        == []
+    )
 
 
 async def test_old_runs_of_the_check_itself_are_removed(alerts: Alerts) -> None:

@@ -316,6 +316,30 @@ async def test_a_pause_binds_every_worker_and_moves_nothing(alerts: Alerts, pool
     assert len(await two.claim(rooms(channels=("slack",)), take_expired=True)) == 3
 
 
+async def test_pauses_without_a_delivery_between_them_are_one(alerts: Alerts, pool: Database) -> None:
+    """A pause soon after another goes on with it; after a delivery, or long after it, it begins anew."""
+    mine = store(pool)
+    await alerts.setting()
+    await alerts.alert()
+    await alerts.route()
+    (claim,) = await mine.claim(rooms(), take_expired=True)
+    since = "SELECT round(extract(EPOCH FROM now() - paused_since) / 60)::integer FROM pggit.alert_destination"
+    set_back = (
+        "UPDATE pggit.alert_destination SET paused_since = now() - %s::interval, paused_until = now() - %s::interval"
+    )
+    await mine.pause(claim, 60.0)
+    assert await alerts.value(since) == 0
+    await alerts.rows(set_back, "9 min", "1 min")
+    await mine.pause(claim, 60.0)
+    assert await alerts.value(since) == 9
+    await alerts.rows("UPDATE pggit.alert_destination SET last_success_at = now() - interval '8 min'")
+    await mine.pause(claim, 60.0)
+    assert await alerts.value(since) == 0
+    await alerts.rows(set_back, "9 min", "6 min")
+    await mine.pause(claim, 60.0)
+    assert await alerts.value(since) == 0
+
+
 async def test_a_pause_only_grows(alerts: Alerts, pool: Database) -> None:
     """Of twenty pauses told at once the longest holds, whatever their order; nonsense changes nothing."""
     await alerts.setting()

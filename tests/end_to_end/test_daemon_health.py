@@ -58,6 +58,8 @@ async def test_the_pages_of_a_healthy_daemon(set_up: Stage) -> None:
     assert [(each["channel"], each["status"], each["count"]) for each in body["detail"]["queue"]] == [
         ("slack", "pending", 5)
     ]
+    assert not any(each["at_least"] for each in body["detail"]["queue"])
+    assert body["detail"]["leased"] == {"one": 2}
     assert await set_up.alerts.column("SELECT worker FROM pggit.alertd_worker") == ["one"]
 
 

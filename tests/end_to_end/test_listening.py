@@ -50,6 +50,16 @@ async def test_a_lost_listener_listens_anew_and_looks_at_once(set_up: Stage) -> 
     assert (await daemon.page("/readyz")).status_code == 200
 
 
+async def test_a_lasting_outage_of_the_listener_is_told_once(set_up: Stage, tmp_path: Path) -> None:
+    """While LISTEN can't connect, retry follows retry, but only the first is a line that people see."""
+    nowhere = as_url(set_up.dsn).partition("?")[0] + f"?host={tmp_path}"
+    daemon = await set_up.spawn(listen_database_url=nowhere, log_level="debug")
+    await daemon.wait_for_event("listener_lost", level="debug", count=2)
+    (told,) = daemon.seen("listener_lost", level="warning")
+    assert told["failures"] == 1
+    assert "can't be reached" in told["reason"]
+
+
 async def test_a_deaf_listener_is_told_and_polling_delivers(set_up: Stage, server: Any) -> None:
     """Where NOTIFY never arrives (here: another database) it says so, polls, and delivers none the less."""
     elsewhere = server.create()

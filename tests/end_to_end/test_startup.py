@@ -88,6 +88,35 @@ async def test_the_password_is_wrong(set_up: Stage) -> None:
         assert await daemon.stop() == 0
 
 
+async def test_a_wrong_password_is_told_at_once(set_up: Stage) -> None:
+    """The first line about it comes without waiting for a connection that can't come, and says what to mend."""
+    with EmbeddedServer() as own:
+        with psycopg.connect(own.dsn(), autocommit=True) as connection:
+            connection.execute("CREATE ROLE pager LOGIN PASSWORD 'right'")
+            (own.data / "pg_hba.conf").write_text("local all pager scram-sha-256\nlocal all all trust\n")
+            connection.execute("SELECT pg_reload_conf()")
+        url = f"postgresql://pager:geheim123@/postgres?host={own.socket}"
+        daemon = await set_up.spawn(database_url=url, database_connect_timeout=60)
+        event = await daemon.wait_for_event("waiting_for_database")
+        assert "Mend the user or the password in PGGIT_ALERTD_DATABASE_URL" in event["error"]
+        assert "geheim123" not in json.dumps(daemon.events)
+
+
+async def test_readiness_is_told_when_it_changes(set_up: Stage) -> None:
+    """That the work can't be done is one line with the reason, that it can again another, however often it is tried."""
+    daemon = await set_up.run(deaf_poll_interval=0.1, poll_interval=0.1)
+    await set_up.alerts.rows("ALTER SCHEMA pggit RENAME TO away")
+    lost = await daemon.wait_for_event("readiness_lost")
+    assert "pggit-alertd migrate up" in " ".join(lost["reasons"])
+    await daemon.wait_for_event("routing_failed", count=3)
+    await set_up.alerts.rows("ALTER SCHEMA away RENAME TO pggit")
+    back = await daemon.wait_for_event("readiness_back")
+    assert back["after"] > 0
+    assert (len(daemon.seen("readiness_lost")), len(daemon.seen("readiness_back"))) == (1, 1)
+    assert await daemon.stop() == 0
+    assert len(daemon.seen("readiness_lost")) == 1, "a stop is no loss"
+
+
 @pytest.mark.parametrize(("spoil", "mend", "reason"), MISFITS, ids=["missing", "too old", "too new"])
 async def test_the_schema_does_not_fit(set_up: Stage, spoil: str, mend: str, reason: str) -> None:
     """A schema that is missing, too old or too new is waited for, and says what to run; mended, work begins."""

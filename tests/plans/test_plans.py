@@ -13,6 +13,7 @@ import pytest
 from psycopg import sql
 
 from pggit_alertd.database import queries
+from pggit_alertd.store import COUNTED
 
 pytestmark = pytest.mark.servers
 
@@ -275,12 +276,59 @@ def test_upkeep_looks_at_the_oldest_that_wait(large: psycopg.Connection[tuple[An
     assert blocks(plan) < 5000, blocks(plan)
 
 
-def test_depths_do_not_read_what_is_finished(large: psycopg.Connection[tuple[Any, ...]]) -> None:
-    """Pending rows and dead letters are counted by their own indexes; 100,000 sent rows are not touched."""
-    plan = explain(large, MODES[0], queries.load("queue_depth"), {})
+@pytest.mark.parametrize("mode", MODES)
+def test_depths_are_counted_to_a_bound(large: psycopg.Connection[tuple[Any, ...]], mode: str) -> None:
+    """Of 200,000 that wait in a channel half are counted, what is sent is not touched, and the oldest is still told."""
+    plan = explain(large, mode, queries.load("queue_depth"), {})
     read = scans(plan, "alert_notification_queue")
-    assert sum(read.values()) <= 2 * 220_500, read
-    assert read.get("alert_notification_queue_dead") == 500
+    assert set(read) == {"alert_notification_queue_due", "alert_notification_queue_dead"}
+    assert read["alert_notification_queue_due"] <= COUNTED + 20_000 + 4 * DESTINATIONS, read
+    assert read["alert_notification_queue_dead"] == 500
+    found = {(row[0], row[1]): row[2:] for row in large.execute(queries.load("queue_depth").encode()).fetchall()}
+    assert {key: count for key, (count, _) in found.items()} == {
+        ("slack", "pending"): COUNTED,
+        ("email", "pending"): 20_000,
+        ("slack", "failed"): 500,
+    }
+    assert 3600 <= found["slack", "pending"][1] < 7200
+
+
+def test_held_rows_are_counted_beside_a_backlog(large: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """However many of a channel are pending, those that are held are counted, each state to its own bound."""
+    with large.transaction(force_rollback=True):
+        large.execute(
+            "UPDATE pggit.alert_notification_queue SET next_attempt_at = 'infinity'"
+            " WHERE destination_key = 'slack:dead' AND queue_id <= 220600 AND status = 'pending'"
+        )
+        rows = large.execute(queries.load("queue_depth").encode()).fetchall()
+    found = {(channel, status): count for channel, status, count, _ in rows}
+    assert found["slack", "pending"] == COUNTED
+    assert found["slack", "held"] == 100
+
+
+def test_leases_are_found_by_their_due_time(large: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """Of 100,000 rows that come due later, each destination's first are looked at for who holds them."""
+    with large.transaction(force_rollback=True):
+        large.execute(
+            "UPDATE pggit.alert_notification_queue"
+            " SET claimed_by = 'one', claimed_at = now(), next_attempt_at = now() + interval '1 min'"
+            " WHERE queue_id BETWEEN 220501 AND 220550"
+        )
+        assert large.execute(queries.load("leases").encode()).fetchall() == [("one", 50)]
+    plan = explain(large, MODES[0], queries.load("leases"), {})
+    read = scans(plan, "alert_notification_queue")
+    assert set(read) == {"alert_notification_queue_due"}
+    assert read["alert_notification_queue_due"] <= 2000 * DESTINATIONS + 2 * DESTINATIONS
+
+
+def test_the_outbox_is_counted_to_a_bound(large: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """Of 150,000 alert events that wait, 100,000 are counted."""
+    with large.transaction(force_rollback=True):
+        assert large.execute(queries.load("outbox_depth").encode()).fetchall() == [(50_000,)]
+        large.execute("INSERT INTO pggit.alert_outbox (alert_id) SELECT n FROM generate_series(100001, 200000) AS n")
+        plan = explain(large, MODES[0], queries.load("outbox_depth"), {})
+        assert large.execute(queries.load("outbox_depth").encode()).fetchall() == [(COUNTED,)]
+    assert sum(scans(plan, "alert_outbox").values()) == COUNTED
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pggit_alertd.limits import Slots, TokenBucket
+from pggit_alertd.limits import Complaint, Slots, TokenBucket
 
 
 def test_lanes_are_independent() -> None:
@@ -85,3 +85,13 @@ def test_no_more_than_burst_and_rate_in_any_time(rate: float, burst: int, pauses
             bucket.take(now)
             taken += 1
         assert taken <= burst + rate * now + 1e-6
+
+
+def test_a_complaint_is_written_once_and_then_once_a_minute() -> None:
+    """Of one a second for five minutes five are written; when it was over, the next is a first one again."""
+    complaint = Complaint(60.0)
+    assert sum(complaint.due(float(second)) for second in range(300)) == 5
+    assert not complaint.due(299.5)
+    complaint.over()
+    assert complaint.due(299.5)
+    assert not complaint.due(300.0)

@@ -13,7 +13,8 @@ CREATE OR REPLACE FUNCTION pggit.current_conditions(
     p_worker_forgotten interval DEFAULT '24 hours',
     p_hold interval DEFAULT '1 minute',
     p_jobs text [] DEFAULT '{}',
-    p_slots timestamptz [] DEFAULT '{}'
+    p_slots timestamptz [] DEFAULT '{}',
+    p_destination_paused interval DEFAULT '15 minutes'
 )
 RETURNS TABLE (
     kind text, subject text, severity text, detail text, since timestamptz, hold interval, destination_key text
@@ -131,6 +132,17 @@ SELECT
 FROM pggit.alert_destination AS d
 WHERE d.opened_at IS NOT NULL
 UNION ALL
+-- What counts is how long nothing gets there, as announced: who is asked to wait for hours need not wait to know.
+SELECT
+    'destination_paused', d.destination_key, 'CRITICAL',
+    format(
+        'nothing is sent to %s %s until %s UTC, a pause of %s in all: it asked us to wait', d.channel, d.recipient,
+        to_char(d.paused_until, 'YYYY-MM-DD HH24:MI'), pggit.duration_text(d.paused_until - d.paused_since)
+    ),
+    d.paused_since, interval '0', d.destination_key
+FROM pggit.alert_destination AS d
+WHERE d.opened_at IS NULL AND d.paused_until > now() AND d.paused_until - d.paused_since > p_destination_paused
+UNION ALL
 SELECT
     'recalculation', job.job, 'WARNING',
     CASE
@@ -200,9 +212,11 @@ GROUP BY h.operation_type
 $$;
 
 COMMENT ON FUNCTION pggit.current_conditions(
-    integer, interval, interval, numeric, integer, integer, interval, interval, interval, text [], timestamptz []
+    integer, interval, interval, numeric, integer, integer, interval, interval, interval, text [], timestamptz [],
+    interval
 ) IS 'What is wrong with the alerting right now, one row per condition; changes nothing.';
 
 REVOKE EXECUTE ON FUNCTION pggit.current_conditions(
-    integer, interval, interval, numeric, integer, integer, interval, interval, interval, text [], timestamptz []
+    integer, interval, interval, numeric, integer, integer, interval, interval, interval, text [], timestamptz [],
+    interval
 ) FROM PUBLIC;

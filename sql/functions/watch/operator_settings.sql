@@ -1,6 +1,6 @@
 -- Which notification settings hear what the daemon says about itself: those for SYSTEM or for everything, of this
 -- severity; if there is none, everybody who is paged or told everything, because news that nobody hears is none.
--- A destination that is open, or that the news is about, hears nothing.
+-- A destination that is open or paused for long, or that the news is about, hears nothing.
 CREATE OR REPLACE FUNCTION pggit.operator_settings(p_severity text, p_not_destination text DEFAULT NULL)
 RETURNS integer []
 LANGUAGE sql STABLE
@@ -19,6 +19,7 @@ WITH healthy AS MATERIALIZED (
         AND pggit.notification_setting_problem(s.notification_channel, s.config) IS NULL
         AND s.destination_key IS DISTINCT FROM p_not_destination
         AND d.opened_at IS NULL
+        AND (d.paused_until IS NULL OR d.paused_until <= now() + interval '1 minute')
 )
 
 SELECT coalesce(array_agg(healthy.setting_id ORDER BY healthy.setting_id), '{}')

@@ -16,7 +16,8 @@ CREATE OR REPLACE FUNCTION pggit.self_check(
     p_jobs text [] DEFAULT '{}',
     p_slots timestamptz [] DEFAULT '{}',
     p_repeat interval DEFAULT '24 hours',
-    p_clear interval DEFAULT '2 minutes'
+    p_clear interval DEFAULT '2 minutes',
+    p_destination_paused interval DEFAULT '15 minutes'
 )
 RETURNS TABLE (stage text, kind text, subject text, severity text, message text, told integer [])
 LANGUAGE plpgsql SECURITY DEFINER
@@ -36,7 +37,7 @@ BEGIN
         SELECT c.*
         FROM pggit.current_conditions(
             p_queue_depth, p_queue_hold, p_oldest_due, p_success_percent, p_success_minimum, p_job_failures,
-            p_worker_silence, p_worker_forgotten, p_hold, p_jobs, p_slots
+            p_worker_silence, p_worker_forgotten, p_hold, p_jobs, p_slots, p_destination_paused
         ) AS c
     )
 
@@ -115,10 +116,10 @@ $$;
 
 COMMENT ON FUNCTION pggit.self_check(
     integer, interval, interval, numeric, integer, integer, interval, interval, interval, text [], timestamptz [],
-    interval, interval
+    interval, interval, interval
 ) IS 'Keeps alertd_condition and tells the operators what began, what lasts and what is over; returns what it told.';
 
 REVOKE EXECUTE ON FUNCTION pggit.self_check(
     integer, interval, interval, numeric, integer, integer, interval, interval, interval, text [], timestamptz [],
-    interval, interval
+    interval, interval, interval
 ) FROM PUBLIC;

@@ -22,12 +22,15 @@ from pggit_alertd import logs
 from pggit_alertd.backoff import RetrySchedule
 from pggit_alertd.database.pool import Connection, Database, connect, session
 from pggit_alertd.errors import DatabaseError
+from pggit_alertd.limits import Complaint
 from pggit_alertd.metrics import Metrics
 
 ALERTS = "pggit_alert"
 PROBES = "pggit_alertd_probe"
 PROBE_SECONDS = 30.0
 PROBE_TIMEOUT = 5.0
+# An outage is written down when it begins, and then this often while it lasts, not with each retry.
+LOST_SECONDS = 60.0
 _log = logs.get("listener")
 
 
@@ -72,6 +75,7 @@ class Listener:
         self._probe_seconds = probe_seconds
         self._probe_timeout = probe_timeout
         self._backoff = RetrySchedule(base=0.5, cap=15.0)
+        self._complaint = Complaint(LOST_SECONDS)
         self._token = ""
         self._heard = asyncio.Event()
         self._lost = asyncio.Event()
@@ -98,7 +102,10 @@ class Listener:
                 failures = 1 if heard else failures + 1
                 self._metrics.listener_reconnects.inc()
             delay = self._backoff.delay(failures)
-            _log.warning("listener_lost", reason=self.reason, retry_in=round(delay, 2))
+            if failures == 1:
+                self._complaint.over()
+            tell = _log.warning if self._complaint.due(asyncio.get_running_loop().time()) else _log.debug
+            tell("listener_lost", reason=self.reason, failures=failures, retry_in=round(delay, 2))
             await asyncio.sleep(delay)
 
     async def _listen(self, connection: Connection) -> bool:

@@ -123,6 +123,11 @@ class Database:
         """Start the pool; it connects when it can, so this succeeds with the database down."""
         await self._pool.open(wait=False)
 
+    async def knock(self) -> None:
+        """Open and close one connection past the pool, which would only say that it waited, and only after waiting."""
+        opened = await connect(self.conninfo)
+        await opened.close()
+
     async def close(self) -> None:
         """Close every connection."""
         await self._pool.close()
@@ -203,8 +208,7 @@ class Database:
 
     async def _explain(self) -> None:
         """Find out why the pool has no connection to lend: the pool itself only knows that it waited."""
-        opened = await connect(self.conninfo)
-        await opened.close()
+        await self.knock()
         raise DatabaseUnavailable(
             f"No database connection became free within {self._timeout:.0f} s; raise PGGIT_ALERTD_DATABASE_POOL_SIZE."
         )

@@ -331,6 +331,11 @@ class Settings(BaseSettings):
     watch_worker_forgotten: Annotated[float, values.duration(60, 30 * 86400)] = _setting(
         "Watch", "After this long a silent replica is taken for one that will not come back.", 86400.0
     )
+    watch_destination_paused: Annotated[float, values.duration(60, 30 * 86400)] = _setting(
+        "Watch",
+        "A destination that asks for a longer pause than this, in all, is a condition (`destination_paused`).",
+        900.0,
+    )
     watch_hold: Annotated[float, values.duration(0, 86400)] = _setting(
         "Watch", "How long other conditions that may heal by themselves must last before anybody is told.", 60.0
     )

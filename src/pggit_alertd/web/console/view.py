@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 from starlette.responses import Response
 
 from pggit_alertd.rendering.text import iso, milliseconds, span, utc
+from pggit_alertd.store import COUNTED
 
 HERE = Path(__file__).parent
 HEADERS = {
@@ -55,6 +56,7 @@ class View:
             "about": about,
             "utc": utc,
             "count": _count,
+            "depth": _depth,
             "percent": _percent,
         }
         self._environment.globals |= {"asset": asset_url, "when": when, "query": query}
@@ -113,6 +115,11 @@ def _took(milliseconds: float) -> str:
 
 def _count(value: float) -> str:
     return f"{value:,}"
+
+
+def _depth(count: int) -> str:
+    """Return how much waits; the queue's depth is counted to a bound, which then means at least so many."""
+    return f"{_count(count)}{'+' if count >= COUNTED else ''}"
 
 
 def _percent(value: float) -> Markup:
