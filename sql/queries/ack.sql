@@ -73,7 +73,9 @@ changed AS (
         recipient = r.recipient,
         settled = CASE WHEN r.settled = '' THEN q.settled ELSE q.settled || string_to_array(r.settled, ' ') END
     FROM result AS r
-    WHERE q.queue_id = r.queue_id
+    -- = ANY (ARRAY (...)) comes first: statistics that know no row claimed by this worker would have the table scanned.
+    WHERE q.queue_id = ANY(ARRAY(SELECT result.queue_id FROM result))
+        AND q.queue_id = r.queue_id
         AND q.claim_no = r.claim_no
         AND q.claimed_by = :'worker'::text
         AND q.claimed_at = r.claimed_at
@@ -116,7 +118,8 @@ logged AS (
 answer AS MATERIALIZED (
     SELECT r.*, max(r.finished_at) FILTER (WHERE r.verdict = 'ok') OVER (PARTITION BY r.destination_key) AS succeeded_at
     FROM result AS r
-    WHERE r.number IN (SELECT changed.number FROM changed)
+    -- COALESCE keeps the look-up in a hash: as a join of two sets of unknown size it may be a loop within a loop.
+    WHERE coalesce(r.number IN (SELECT changed.number FROM changed), FALSE)
         AND r.destination_key IS NOT NULL AND r.delivery_ms IS NOT NULL AND r.outcome IN ('sent', 'retry', 'failed')
 ),
 
