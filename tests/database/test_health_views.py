@@ -76,7 +76,7 @@ async def test_health_counts_what_is_there(alerts: Alerts) -> None:
 
 
 async def test_deliveries_are_counted_by_channel_and_day(alerts: Alerts) -> None:
-    """Retries are no deliveries; failures and retries are told by reason; percentiles are of what was sent; days are UTC."""
+    """Retries are no deliveries; failures and retries are told by reason; percentiles are of sent ones; days UTC."""
     await alerts.rows("SET timezone = 'Asia/Tokyo'")
     first, second = "2026-03-01 23:59:59+00", "2026-03-02 00:00:01+00"
     for number in range(1, 21):

@@ -99,7 +99,7 @@ def test_a_dashboard_reads_headers_and_sums(large: Database, view: str) -> None:
     plan = explain(large, statement)
     assert scans(plan, "merge_performance_metrics") == {"Seq Scan": MERGES}
     assert blocks(plan) < heap(large) + 60
-    assert plan[0]["Plan Rows"] < MERGES
+    assert plan[0]["Total Cost"] < MERGES  # 100,000 merges stay below jit_above_cost
 
 
 @pytest.mark.parametrize("view", DASHBOARDS)
