@@ -288,7 +288,7 @@ def test_summing_up_waits_until_it_is_worth_while(connection: Connection) -> Non
 
 
 def test_writers_and_the_summing_up_never_wait_for_each_other(database: str, connection: Connection) -> None:
-    """Neither an open writer stops a run nor an open run a writer; a second run is told at once that one goes on."""
+    """Neither an open writer stops a run nor an open run a writer; a second run does wait for the first."""
     insert(connection, some(5, 13))
     run(connection, "SET lock_timeout = '1ms'")
     with psycopg.connect(database) as other:
