@@ -53,6 +53,8 @@ pggit.performance_metric_histogram,
 pggit.performance_metric_histogram_day,
 pggit.performance_latency_profile,
 pggit.alert_finding,
+pggit.baseline_rollout_day,
+pggit.alert_severity_rule,
 pggit.notification_settings_audit,
 pggit.v_alert_history,
 pggit.branch_ref,
@@ -127,6 +129,8 @@ BEGIN
     pggit.performance_metric_histogram_day,
     pggit.performance_latency_profile,
     pggit.alert_finding,
+    pggit.baseline_rollout_day,
+    pggit.alert_severity_rule,
     pggit.alert_muted,
     pggit.v_active_snoozes,
     pggit.merge_rollup,
@@ -156,6 +160,7 @@ BEGIN
     GRANT SELECT ON TABLE pggit.alert_notification_settings TO pggit_alertd_daemon;
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pggit.alert_notification_settings TO pggit_alertd_operator;
     GRANT USAGE ON SEQUENCE pggit.alert_notification_settings_setting_id_seq TO pggit_alertd_operator;
+    GRANT INSERT, UPDATE, DELETE ON TABLE pggit.alert_severity_rule TO pggit_alertd_operator;
     GRANT UPDATE (enabled) ON TABLE pggit.scheduled_job TO pggit_alertd_operator;
     GRANT SELECT ON TABLE pggit.effective_notification_config TO pggit_alertd_daemon, pggit_alertd_operator;
     GRANT INSERT, UPDATE, DELETE ON TABLE pggit.alert_escalation_step TO pggit_alertd_operator;
@@ -212,6 +217,14 @@ BEGIN
             ('notification_outlook', 'pggit_alertd_reader'),
             ('setting_verdicts', 'pggit_alertd_operator'),
             ('setting_verdicts', 'pggit_alertd_reader'),
+            ('refresh_performance_histograms', 'pggit_alertd_daemon'),
+            ('refresh_performance_histograms', 'pggit_alertd_operator'),
+            ('refresh_latency_profiles', 'pggit_alertd_daemon'),
+            ('refresh_latency_profiles', 'pggit_alertd_operator'),
+            ('latency_hours', 'pggit_alertd_daemon'),
+            ('latency_hours', 'pggit_alertd_operator'),
+            ('latency_profile', 'pggit_alertd_daemon'),
+            ('latency_profile', 'pggit_alertd_operator'),
             ('recalculate_all_baselines_rolling', 'pggit_alertd_daemon'),
             ('maintain_log_partitions', 'pggit_alertd_daemon'),
             ('purge_notifications', 'pggit_alertd_daemon'),
@@ -228,7 +241,9 @@ BEGIN
             ('notify_on_alert', 'pggit_alertd_operator'),
             ('check_alert_escalation', 'pggit_alertd_operator'),
             ('recalculate_all_baselines_rolling', 'pggit_alertd_operator'),
-            ('recalculate_baseline_rolling', 'pggit_alertd_operator'),
+            ('recalculate_baseline', 'pggit_alertd_operator'),
+            ('shadow_baseline', 'pggit_alertd_operator'),
+            ('shadow_report', 'pggit_alertd_operator'),
             ('preview_baselines_rolling', 'pggit_alertd_operator'),
             ('check_baseline_quality', 'pggit_alertd_operator'),
             ('held_baselines', 'pggit_alertd_operator'),
