@@ -51,7 +51,7 @@ judged AS (
         LIMIT 1
     ) AS baseline ON TRUE
     LEFT JOIN LATERAL (
-        SELECT h.calculated_at, to_jsonb(h) ->> 'method' AS method
+        SELECT h.calculated_at, h.method
         FROM pggit.performance_baseline_history AS h
         WHERE h.new_baseline_id = baseline.baseline_id
             AND h.status IN ('applied', 'approved')
