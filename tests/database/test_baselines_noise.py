@@ -25,23 +25,19 @@ def durations(seed: int, factor: float = 1.0, samples: int = 100) -> list[int]:
     return [round(chance.lognormvariate(9, 0.5) * factor) for _ in range(samples)]
 
 
-@pytest.mark.parametrize(
-    ("old", "low", "high", "samples", "noise"),
-    [
+async def test_noise_is_what_lies_in_the_interval_of_few_samples(connection: AsyncConnection) -> None:
+    """The interval's ends belong to it; from 10,000 samples on, and without figures, nothing is noise."""
+    cases: list[tuple[int | None, int | None, int | None, int, bool]] = [
         (1000, 1000, 1000, 12, True),
         (999, 1000, 2000, 12, False),
         (2000, 1000, 2000, 9999, True),
         (1500, 1000, 2000, 10_000, False),
         (None, 1000, 2000, 12, False),
         (1500, None, None, 12, False),
-    ],
-)
-async def test_noise_is_what_lies_in_the_interval_of_few_samples(
-    connection: AsyncConnection, old: int | None, low: int | None, high: int | None, samples: int, *, noise: bool
-) -> None:
-    """The interval's ends belong to it; from 10,000 samples on, and without figures, nothing is noise."""
-    found = await scalar(connection, "SELECT pggit.baseline_is_noise(%s, %s, %s, %s)", old, low, high, samples)
-    assert found is noise
+    ]
+    for old, low, high, samples, noise in cases:
+        found = await scalar(connection, "SELECT pggit.baseline_is_noise(%s, %s, %s, %s)", old, low, high, samples)
+        assert found is noise, (old, low, high, samples)
 
 
 async def test_another_draw_of_the_same_distribution_changes_nothing(connection: AsyncConnection) -> None:

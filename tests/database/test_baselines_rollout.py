@@ -207,9 +207,10 @@ async def test_people_can_begin_a_trial(connection: AsyncConnection) -> None:
     assert [(row["history_id"], row["branch_id"]) for row in await report(connection)] == [(own, branch)]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
+async def test_a_trial_that_makes_no_sense_is_refused(connection: AsyncConnection) -> None:
+    """The error names the argument, or what is missing."""
+    await record(connection, "merge", [1000] * 12)
+    cases: list[tuple[str, type[Exception], str]] = [
         ("NULL", errors.InvalidParameterValue, "p_operation_type is NULL"),
         ("'commit', 0", errors.InvalidParameterValue, "p_shadow_days is 0"),
         ("'commit', -1", errors.InvalidParameterValue, "p_shadow_days is -1"),
@@ -218,15 +219,10 @@ async def test_people_can_begin_a_trial(connection: AsyncConnection) -> None:
         ("'commit', 7, NULL, 0", errors.InvalidParameterValue, "p_lookback_days is 0"),
         ("'no such operation'", errors.NoDataFound, "has fewer than 10 metrics"),
         ("'merge'", errors.ObjectNotInPrerequisiteState, "no baseline in use"),
-    ],
-)
-async def test_a_trial_that_makes_no_sense_is_refused(
-    connection: AsyncConnection, arguments: str, error: type[Exception], message: str
-) -> None:
-    """The error names the argument, or what is missing."""
-    await record(connection, "merge", [1000] * 12)
-    with pytest.raises(error, match=message):
-        await connection.execute(f"SELECT pggit.shadow_baseline({arguments})")
+    ]
+    for arguments, error, message in cases:
+        with pytest.raises(error, match=message):
+            await connection.execute(f"SELECT pggit.shadow_baseline({arguments})".encode())
 
 
 async def test_unknown_trials_have_no_report(connection: AsyncConnection) -> None:

@@ -33,9 +33,9 @@ async def critical(alerts: Alerts, operation: str | None, kind: str | None, took
     return found
 
 
-@pytest.mark.parametrize(
-    ("operation", "kind", "took", "p99", "expected"),
-    [
+async def test_ten_times_p99_is_critical_by_default(alerts: Alerts) -> None:
+    """The bound belongs to it; what is NULL, of no p99 or of another type is not; no figure overflows."""
+    cases: list[tuple[str | None, str | None, int | None, int | None, bool]] = [
         ("commit", "THRESHOLD_EXCEEDED", 10_000, 1000, True),
         ("commit", "THRESHOLD_EXCEEDED", 9_999, 1000, False),
         ("commit", "ANOMALY", 10_000, 1000, False),
@@ -46,13 +46,9 @@ async def critical(alerts: Alerts, operation: str | None, kind: str | None, took
         (None, "THRESHOLD_EXCEEDED", 10_000, 1000, True),
         ("commit", "THRESHOLD_EXCEEDED", 2**63 - 1, 2**62, False),
         ("no such operation", "THRESHOLD_EXCEEDED", 2**63 - 1, 1, True),
-    ],
-)
-async def test_ten_times_p99_is_critical_by_default(
-    alerts: Alerts, operation: str | None, kind: str | None, took: int | None, p99: int | None, *, expected: bool
-) -> None:
-    """The bound belongs to it; what is NULL, of no p99 or of another type is not; no figure overflows."""
-    assert await critical(alerts, operation, kind, took, p99) is expected
+    ]
+    for operation, kind, took, p99, expected in cases:
+        assert await critical(alerts, operation, kind, took, p99) is expected, (operation, kind, took, p99)
 
 
 async def test_the_longest_pattern_that_matches_decides(alerts: Alerts) -> None:
@@ -67,11 +63,11 @@ async def test_the_longest_pattern_that_matches_decides(alerts: Alerts) -> None:
     assert await critical(alerts, "commit", kind, 90_000, 1000) is False
 
 
-@pytest.mark.parametrize("multiple", ["1", "0", "-3", "NaN", "Infinity"])
-async def test_a_multiple_is_a_number_above_one(alerts: Alerts, multiple: str) -> None:
+async def test_a_multiple_is_a_number_above_one(alerts: Alerts) -> None:
     """What could make every alert CRITICAL, or compare with nothing, is refused."""
-    with pytest.raises(errors.CheckViolation, match="alert_severity_rule_multiple_is_above_one"):
-        await rule(alerts, "x", multiple)
+    for multiple in ("1", "0", "-3", "NaN", "Infinity"):
+        with pytest.raises(errors.CheckViolation, match="alert_severity_rule_multiple_is_above_one"):
+            await rule(alerts, "x", multiple)
 
 
 async def test_an_alert_far_beyond_its_threshold_is_routed_as_critical(alerts: Alerts) -> None:

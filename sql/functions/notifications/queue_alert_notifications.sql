@@ -21,6 +21,7 @@ SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_due bigint[];
+    v_coming_back bigint[];
     v_escalated bigint[] := '{}';
     v_lifecycle record;
 BEGIN
@@ -28,20 +29,26 @@ BEGIN
         ARRAY(SELECT e.id FROM unnest(p_alert_ids, p_events) AS e (id, event) WHERE e.event = 'triggered'),
         ARRAY(SELECT e.at FROM unnest(p_events, p_occurred_at) AS e (event, at) WHERE e.event = 'triggered')
     );
-    v_due := ARRAY(
-        SELECT a.alert_id
+    -- Far beyond its threshold, or coming back again and again: both are CRITICAL, the latter is said to be escalated.
+    SELECT
+        coalesce(array_agg(due.alert_id), '{}'),
+        coalesce(array_agg(due.alert_id) FILTER (WHERE due.comes_back), '{}')
+    INTO v_due, v_coming_back
+    FROM (
+        SELECT
+            a.alert_id,
+            pggit.alert_escalation_due(a.alert_id, a.operation_type, a.alert_type, a.created_at) AS comes_back,
+            pggit.threshold_is_critical(
+                a.operation_type, a.alert_type, a.actual_duration_microseconds, a.baseline_p99_microseconds
+            ) AS is_far_beyond
         FROM pggit.performance_alerts AS a
         WHERE a.alert_id = ANY (
             ARRAY(SELECT e.id FROM unnest(p_alert_ids, p_events) AS e (id, event) WHERE e.event = 'triggered')
         )
             AND a.severity IS DISTINCT FROM 'CRITICAL'
-            AND (
-                pggit.threshold_is_critical(
-                    a.operation_type, a.alert_type, a.actual_duration_microseconds, a.baseline_p99_microseconds
-                )
-                OR pggit.alert_escalation_due(a.alert_id, a.operation_type, a.alert_type, a.created_at)
-            )
-    );
+        OFFSET 0
+    ) AS due
+    WHERE due.comes_back OR due.is_far_beyond;
     IF cardinality(v_due) > 0 THEN
         WITH free AS MATERIALIZED (
             SELECT a.alert_id
@@ -97,8 +104,7 @@ BEGIN
             a.branch_id,
             a.user_name,
             CASE WHEN a.alert_id = ANY (v_due) THEN 'CRITICAL' ELSE coalesce(a.severity, 'WARNING') END AS severity,
-            a.alert_id = ANY (v_due)
-            AND pggit.alert_escalation_due(a.alert_id, a.operation_type, a.alert_type, a.created_at) AS escalated,
+            a.alert_id = ANY (v_coming_back) AS escalated,
             coalesce(
                 a.actual_duration_microseconds / nullif(a.baseline_p99_microseconds, 0)::numeric,
                 CASE WHEN a.alert_type = 'THRESHOLD_EXCEEDED' AND a.violation_multiplier < 'Infinity' THEN a.violation_multiplier END
