@@ -1,7 +1,7 @@
 -- How good the baseline of each tracked operation is, one row each, worst first. The nightly run leaves a baseline in
 -- use whose p99 has not moved, so its age alone says nothing: stale means that the run has not succeeded for two days,
 -- or that the operation has not been measured for as many days as its baseline was made from. Everything is looked up
--- operation by operation. The method is read as JSON because histories of older releases have no such column.
+-- operation by operation.
 CREATE OR REPLACE VIEW pggit.v_baseline_health AS
 WITH run AS (
     SELECT max(done.finished_at) AS last_success_at
@@ -44,7 +44,10 @@ judged AS (
     CROSS JOIN run
     -- In the order of active_baseline, which readers may not call: it reads pgGit's table in their name.
     LEFT JOIN LATERAL (
-        SELECT b.*
+        -- By name, because a view pins the type of every column it reads.
+        SELECT
+            b.baseline_id, b.calculation_timestamp, b.sample_count, b.calculated_from_days, b.p99_microseconds,
+            b.alert_threshold_multiplier
         FROM pggit.performance_baselines AS b
         WHERE b.operation_type = op.operation_type AND b.branch_id IS NULL AND b.is_active
         ORDER BY b.calculation_timestamp DESC, b.baseline_id DESC
