@@ -1,7 +1,7 @@
 """The design document's own SQL, to measure ours against: bench/document/*.sql, in a schema called document.
 
-Each file has the document's text with the smallest corrections that make it run and do what its section says; its header
-names them. What the document gets wrong without failing (the statistics, the bottleneck that is grouped by itself) stays.
+Each file has the document's text with the smallest corrections that make it run and do what its section says; its
+header names them. What is wrong without failing (the statistics, the bottleneck that is grouped by itself) stays.
 """
 
 from pathlib import Path
