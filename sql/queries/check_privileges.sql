@@ -52,6 +52,9 @@ needed_function AS (
         ('resolve_recovered_episodes'),
         ('hold_disabled_notifications'),
         ('recalculate_all_baselines_rolling'),
+        ('refresh_performance_histograms'),
+        ('refresh_latency_profiles'),
+        ('scan_anomalies'),
         ('maintain_log_partitions'),
         ('purge_notifications'),
         ('self_check')
