@@ -212,7 +212,7 @@ async def test_the_whitelist_covers_what_it_says(
         "(operation_pattern, starts_at, ends_at, daily_from, daily_to, min_microseconds, max_microseconds, reason,"
         " expires_at)"
     )
-    await connection.execute("INSERT INTO pggit.anomaly_whitelist " + columns + " VALUES " + entry)
+    await connection.execute("INSERT INTO pggit.anomaly_whitelist " + columns + " VALUES " + entry)  # noqa: S608
     assert await scalar(connection, "SELECT created_by = session_user FROM pggit.anomaly_whitelist")
     expected = {**NOTHING, "expected": 1} if covers else {**NOTHING, "unusual": 1, "episodes": 1, "alerts": 1}
     assert await rows(connection, SCAN) == [expected]
