@@ -1,8 +1,8 @@
 -- From what residual on a metric of each operation is an anomaly, between two times. What is NULL among the thresholds
 -- is taken from anomaly_detection_settings; p_budgeted FALSE leaves the budget out of account.
--- The budget is for a day's metrics: of n of them, chance alone lifts `budget` above the z of budget/n. That holds to the
--- letter where the tail is a power law, and most such metrics are nothing to be told of: it gets a sixth. Most tails thin
--- out faster than the exponential one that they are taken for, and use up a small part of their budget.
+-- The budget is for a day's metrics: of n of them, chance alone lifts `budget` above the z of budget/n. That holds to
+-- the letter where the tail is a power law, which then gets a sixth of it; most tails thin out faster than the
+-- exponential one that they are taken for, and use up a small part.
 CREATE OR REPLACE FUNCTION pggit.anomaly_limits(
     p_operation_types text [],
     p_from timestamp,
