@@ -95,6 +95,7 @@ async def test_the_jobs_that_detect_learn_and_then_tell_once(
 ) -> None:
     """What is usual is learned hourly; the scan of every minute raises an alert for what is not, and counts it."""
     await measure(connection, "commit", 5)
+    await connection.execute("UPDATE pggit.performance_metrics SET recorded_at = recorded_at - interval '3 hours'")
     learned = await jobs.profiles(settings).work(pool, SECONDS)
     assert learned["late_alerts"] == 0
     await connection.execute("SELECT pggit.record_performance_metric('commit', 900000)")
