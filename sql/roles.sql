@@ -55,6 +55,10 @@ pggit.performance_latency_profile,
 pggit.alert_finding,
 pggit.baseline_rollout_day,
 pggit.alert_severity_rule,
+pggit.anomaly_detection_settings,
+pggit.anomaly_whitelist,
+pggit.anomaly_episode,
+pggit.anomaly_scan_state,
 pggit.notification_settings_audit,
 pggit.v_alert_history,
 pggit.branch_ref,
@@ -131,6 +135,10 @@ BEGIN
     pggit.alert_finding,
     pggit.baseline_rollout_day,
     pggit.alert_severity_rule,
+    pggit.anomaly_detection_settings,
+    pggit.anomaly_whitelist,
+    pggit.anomaly_episode,
+    pggit.anomaly_scan_state,
     pggit.alert_muted,
     pggit.v_active_snoozes,
     pggit.merge_rollup,
@@ -164,6 +172,8 @@ BEGIN
     GRANT UPDATE (enabled) ON TABLE pggit.scheduled_job TO pggit_alertd_operator;
     GRANT SELECT ON TABLE pggit.effective_notification_config TO pggit_alertd_daemon, pggit_alertd_operator;
     GRANT INSERT, UPDATE, DELETE ON TABLE pggit.alert_escalation_step TO pggit_alertd_operator;
+    GRANT INSERT, UPDATE, DELETE ON TABLE pggit.anomaly_detection_settings TO pggit_alertd_operator;
+    GRANT INSERT, UPDATE, DELETE ON TABLE pggit.anomaly_whitelist TO pggit_alertd_operator;
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pggit.oncall_shift TO pggit_alertd_operator;
 
     -- Everything but config and config_sealed, which hold addresses and keys.
@@ -225,6 +235,16 @@ BEGIN
             ('latency_hours', 'pggit_alertd_operator'),
             ('latency_profile', 'pggit_alertd_daemon'),
             ('latency_profile', 'pggit_alertd_operator'),
+            ('scan_anomalies', 'pggit_alertd_daemon'),
+            ('scan_anomalies', 'pggit_alertd_operator'),
+            ('detect_all_anomalies', 'pggit_alertd_daemon'),
+            ('detect_all_anomalies', 'pggit_alertd_operator'),
+            ('detect_anomalies_statistical', 'pggit_alertd_daemon'),
+            ('detect_anomalies_statistical', 'pggit_alertd_operator'),
+            ('anomaly_detection_status', 'pggit_alertd_daemon'),
+            ('anomaly_detection_status', 'pggit_alertd_operator'),
+            ('anomaly_detection_status', 'pggit_alertd_reader'),
+            ('create_anomaly_alert', 'pggit_alertd_operator'),
             ('recalculate_all_baselines_rolling', 'pggit_alertd_daemon'),
             ('maintain_log_partitions', 'pggit_alertd_daemon'),
             ('purge_notifications', 'pggit_alertd_daemon'),

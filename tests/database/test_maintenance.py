@@ -211,7 +211,8 @@ async def test_the_audit_of_settings_has_a_limit_of_its_own(connection: Connecti
 # profiles go with their metrics, and sums of merges with the branches.
 KEPT = {
     "alert_notification_settings", "alert_escalation_step", "alert_lifecycle_policy", "alert_outbox", "scheduled_job",
-    "alert_notification_log", "alert_severity_rule", "performance_latency_profile", "merge_rollup", "merge_pair_rollup",
+    "alert_notification_log", "alert_severity_rule", "anomaly_detection_settings", "anomaly_scan_state",
+    "anomaly_whitelist", "performance_latency_profile", "merge_rollup", "merge_pair_rollup",
     "merge_hour_rollup", "performance_metric_histogram", "performance_metric_histogram_day",
 }  # fmt: skip
 

@@ -98,6 +98,21 @@ async def test_one_operation_that_fails_makes_the_run_fail_and_undoes_no_other(
     assert await active.fetchall() == [("commit",)]
 
 
+async def test_the_jobs_that_detect_learn_and_then_tell_once(
+    pool: Database, settings: Settings, connection: AsyncConnection[tuple[object, ...]]
+) -> None:
+    """What is usual is learned hourly; the scan of every minute raises an alert for what is not, and counts it."""
+    await measure(connection, "commit", 5)
+    await connection.execute("UPDATE pggit.performance_metrics SET recorded_at = recorded_at - interval '3 hours'")
+    learned = await jobs.profiles(settings).work(pool, SECONDS)
+    assert learned["late_alerts"] == 0
+    await connection.execute("SELECT pggit.record_performance_metric('commit', 900000)")
+    job = jobs.anomalies(settings)
+    quiet = {"unusual": 1, "whitelisted": 0, "episodes": 0, "alerts": 0, "over_cap": 0}
+    assert await job.work(pool, SECONDS) == {**quiet, "episodes": 1, "alerts": 1}
+    assert await job.work(pool, SECONDS) == quiet
+
+
 async def test_a_recalculation_by_hand_makes_the_scheduled_one_busy(
     pool: Database, settings: Settings, connection: AsyncConnection[tuple[object, ...]]
 ) -> None:
@@ -186,10 +201,12 @@ async def test_the_daemons_role_may_run_every_job_and_keep_the_schedule(
         assert not any(replica.counted(job, "failed") for job in JOBS)
     made = await connection.execute("SELECT job, status FROM pggit.scheduled_job_run ORDER BY job")
     assert await made.fetchall() == [
+        ("anomalies", "succeeded"),
         ("baselines", "succeeded"),
         ("maintenance_windows", "succeeded"),
         ("merge_rollup", "succeeded"),
         ("partitions", "succeeded"),
+        ("profiles", "succeeded"),
         ("recovery", "succeeded"),
         ("retention", "succeeded"),
         ("self_check", "succeeded"),

@@ -5,6 +5,7 @@ CREATE OR REPLACE FUNCTION pggit.refresh_latency_profiles(p_as_of timestamp DEFA
 RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
+SET jit = off
 AS $$
 DECLARE
     c_judged CONSTANT interval := '1 day';
@@ -68,6 +69,7 @@ BEGIN
     )
 
     SELECT count(*)::integer INTO v_refreshed FROM written;
+    UPDATE pggit.anomaly_scan_state SET profiled_to = v_to, profiled_days = p_days;
     RETURN v_refreshed;
 END
 $$;
