@@ -1,6 +1,7 @@
 """Point anomalies: every metric of a fleet is scored once, a day at a time."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import psycopg
@@ -14,6 +15,10 @@ START = datetime(2026, 1, 5)  # noqa: DTZ001 - as pgGit's columns: without zone
 DAYS = 14
 FIRST = 4
 """The first day that is scored is the fourth: there are three days of history then, and seven from the eighth on."""
+SHORT_DAYS = 9
+SHORT_FIRST = 8
+SHORT_RATE = 1500
+"""In short only operations with at most so many calls a day take part, and two days are scored."""
 DETECTORS = {
     "ours": """
         SELECT m.operation_type, m.recorded_at
@@ -34,21 +39,34 @@ COUNTS = """
     WHERE recorded_at > %s AND recorded_at <= %s
     GROUP BY operation_type
 """
+ALL = "all families"
 HEALTHY = "healthy fleet, nothing wrong"
 
 
 def boards(arena: Arena, seeds: Sequence[int], *, short: bool) -> dict[str, Board]:
     """Score each detector on a fleet for each seed, and on a healthy one."""
     result = {name: Board() for name in DETECTORS}
+    if short:
+        fleet = fleets.everyday(seeds[0], START, SHORT_DAYS)
+        quiet = tuple(each for each in fleet.operations if each.per_day <= SHORT_RATE)
+        _play(arena, replace(fleet, operations=quiet), f"points_{seeds[0]}_short", result, first=SHORT_FIRST)
+        return result
     for seed in seeds:
-        _play(arena, fleets.everyday(seed, START, DAYS), f"points_{seed}", result, total="all families")
-    if not short:
-        _play(arena, fleets.healthy(seeds[0], START, DAYS), f"healthy_{seeds[0]}", result, total=HEALTHY)
+        _play(arena, fleets.everyday(seed, START, DAYS), f"points_{seed}", result)
+    _play(arena, fleets.healthy(seeds[0], START, DAYS), f"healthy_{seeds[0]}", result, total=HEALTHY)
     return result
 
 
-def _play(arena: Arena, workload: Workload, name: str, result: dict[str, Board], *, total: str) -> None:
-    """Let every detector look at every day, and count."""
+def _play(
+    arena: Arena,
+    workload: Workload,
+    name: str,
+    result: dict[str, Board],
+    *,
+    first: int = FIRST,
+    total: str = ALL,
+) -> None:
+    """Let every detector look at every day from the `first` on, and count."""
 
     def fill(connection: psycopg.Connection) -> tuple[datetime, datetime]:
         connection.execute("CREATE TABLE public.truth (label text NOT NULL)")
@@ -59,7 +77,7 @@ def _play(arena: Arena, workload: Workload, name: str, result: dict[str, Board],
         return workload.start, workload.end
 
     connection = arena.database(name, fill)
-    begin = workload.start + timedelta(days=FIRST - 1)
+    begin = workload.start + timedelta(days=first - 1)
     truth = {
         (each.operation_type, each.start): each
         for each in labels.loads(line for (line,) in connection.execute("SELECT label FROM public.truth"))
@@ -68,7 +86,7 @@ def _play(arena: Arena, workload: Workload, name: str, result: dict[str, Board],
     metrics: dict[str, int] = dict(connection.execute(COUNTS, (begin, workload.end)).fetchall())
     for detector, statement in DETECTORS.items():
         found: set[tuple[str, datetime]] = set()
-        for day in range(FIRST, DAYS + 1):
+        for day in range(first, int(workload.days) + 1):
             as_of = workload.start + timedelta(days=day)
             found.update(connection.execute(statement, {"operations": list(metrics), "as_of": as_of}).fetchall())
         for operation in workload.operations:
@@ -81,12 +99,12 @@ def _play(arena: Arena, workload: Workload, name: str, result: dict[str, Board],
                 score.missed += len(clear - said)
                 score.false += len(said - true.keys())
                 score.silent += metrics.get(operation.name, 0) - len(true) - len(said - true.keys())
-                score.operation_days += DAYS + 1 - FIRST
+                score.operation_days += workload.days + 1 - first
 
 
 def aims(board: Board) -> list[tuple[str, bool]]:
     """Return what is asked of us, and whether it is reached."""
-    total = board.scores["all families"]
+    total = board.scores[ALL]
     families = {name: each for name, each in board.scores.items() if name.startswith("  ")}
     worst = max(each.false_a_day or 0 for each in families.values())
     result = [
