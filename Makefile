@@ -17,7 +17,7 @@ define bootstrap
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check lint types contracts sql settings format coverage chaos bench build lock \
+.PHONY: help install demo run test check lint types contracts sql settings format coverage chaos bench bench-sql build lock \
 	clean distclean ready-embedded ready-test
 
 help: ## List these words
@@ -75,6 +75,9 @@ chaos: ready-test ## Break things on purpose, count what was lost: build/chaos.j
 
 bench: ready-test ## Measure again what bench/ reports
 	@set -e; for script in bench/[!_]*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+
+bench-sql: ready-test ## Time the SQL beside the design document's: build/bench-sql.json (SIZE=100k: under a minute)
+	@$(BIN)/python bench/sql.py $(if $(SIZE),--size=$(SIZE)) $(ARGS)
 
 build: ready-test ## Build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel

@@ -55,6 +55,13 @@ def measure(connection: psycopg.Connection, setup: tuple[str, ...], calls: int, 
     return (cpu(connection.info.backend_pid) - before) / calls * 1e6
 
 
+def warm(connection: psycopg.Connection) -> None:
+    """Give the operation a baseline to be compared with."""
+    for number in range(200):
+        connection.execute("SELECT pggit.record_performance_metric('commit', %s)", (4000 + number % 100,))
+    connection.execute("SELECT pggit.calculate_performance_baseline('commit')")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -63,9 +70,7 @@ def main() -> None:
     arguments = parser.parse_args()
     results: dict[str, list[float]] = {"with": [], "without": [], "alerts with": [], "alerts without": []}
     with Rig() as rig, psycopg.connect(rig.dsn, autocommit=True) as connection:
-        for number in range(200):
-            connection.execute("SELECT pggit.record_performance_metric('commit', %s)", (4000 + number % 100,))
-        connection.execute("SELECT pggit.calculate_performance_baseline('commit')")
+        warm(connection)
         for _ in range(arguments.rounds):
             results["without"].append(measure(connection, THEIRS, arguments.calls, 100))
             results["with"].append(measure(connection, OURS, arguments.calls, 100))

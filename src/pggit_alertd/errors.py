@@ -20,6 +20,7 @@ AlertdError
 ├── SnoozeError
 │   ├── SnoozeRefused        operator: no window can be made of this; the message says what to write instead
 │   └── SnoozeUnknown        operator: there is no such window, or it is over; nothing was changed
+├── LabelRefused             operator: a line of a label file can't be used; the message names it and the mend
 ├── DestinationError         operator: a notification setting's config can't be used; permanent for that setting
 └── RenderingError           ours or a template's: the built-in plain text takes over
 
@@ -111,6 +112,10 @@ class SnoozeRefused(SnoozeError):
 
 class SnoozeUnknown(SnoozeError):
     """There is no such window, or it is over already; nothing was changed."""
+
+
+class LabelRefused(AlertdError):
+    """A line of a label file is not a label; the message names the line and says what to write instead."""
 
 
 class DestinationError(AlertdError):

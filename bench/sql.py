@@ -1,0 +1,249 @@
+"""What the SQL costs: recalculation, detectors, dashboards and lists, beside the design document's SQL in the same run.
+
+    .venv/bin/python bench/sql.py [--size 100k|1m|7m|all]        make bench-sql [SIZE=100k]
+
+Metrics in 7 days: 100K, 1M, 7M, of 33 operations with unequal volumes; 1M in 365 days; 100 operations; merges: 10K, 100K;
+100,000 rows of everything that is listed. Each statement is run once to warm up and then up to nine times; figures are
+medians of the wall time, and of the CPU of the server's process. Parallel query and JIT are off, for ours and for
+theirs. Prints a table, in which a missed aim is marked, and writes build/bench-sql.json: a list of {"what", "size",
+"ms", "document_ms", ...}. The document's SQL, made to run, is in bench/document/.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+import _document
+import writer
+from _contest import Figure, beside, measure, show, store
+from _rig import Rig
+from _sql_data import fill_merges, fill_metrics, fill_rows
+from pggit_alertd.database import queries
+
+REPORT = Path(__file__).resolve().parent.parent / "build" / "bench-sql.json"
+SIZES = {"100k": 100_000, "1m": 1_000_000, "7m": 7_000_000}
+MERGES = {"10k": 10_000, "100k": 100_000}
+SESSION = "SET max_parallel_workers_per_gather = 0; SET jit = off"
+BUSIEST = "commit"
+
+OF_ALL = """
+    SELECT found.*
+    FROM pggit.performance_operation_types AS kind
+    CROSS JOIN LATERAL {} AS found
+    WHERE kind.is_tracked
+"""
+"""The document's detectors take one operation; this is how one asks for all."""
+
+RECALCULATION = "recalculation of all operations, all replaced"
+SCAN = "anomalies of 24 h, all operations"
+INCREMENT = "incremental scan for anomalies"
+ONE = "anomalies of 24 h, the busiest operation"
+DEGRADATION = "degradation of 24 h, all operations"
+CORRELATION = "correlated degradation, all pairs"
+
+AIMS: dict[str, dict[str, float]] = {
+    RECALCULATION: {"100k": 60, "1m": 60, "7m": 60, "100 operations": 1000, "365 days": 1000},
+    SCAN: {"100k": 10, "1m": 20, "7m": 50, "100 operations": 1000, "365 days": 1000},
+    INCREMENT: {"100k": 20, "1m": 20, "7m": 20},
+    DEGRADATION: {"100k": 15, "1m": 15, "7m": 15, "100 operations": 1000, "365 days": 1000},
+    CORRELATION: {"100k": 15, "1m": 15, "7m": 15, "100 operations": 1000, "365 days": 1000},
+    ONE: {"100k": 5, "365 days": 1000},
+}
+"""R-021, R-022, R-061, R-069, R-091, R-092, R-187 and R-188, in milliseconds."""
+
+PERCENTILE_ERROR = """
+    SELECT max(abs(ours::float8 / exact - 1))
+    FROM (
+        SELECT
+            ARRAY[b.p50_microseconds, b.p75_microseconds, b.p90_microseconds, b.p95_microseconds, b.p99_microseconds]
+                AS ours,
+            percentile_cont(ARRAY[0.5, 0.75, 0.9, 0.95, 0.99]) WITHIN GROUP (ORDER BY m.duration_microseconds) AS exact
+        FROM pggit.performance_baselines AS b
+        INNER JOIN pggit.performance_metrics AS m USING (operation_type)
+        WHERE b.is_active AND b.branch_id IS NULL
+            AND m.recorded_at >= LOCALTIMESTAMP - make_interval(days => b.calculated_from_days)
+        GROUP BY b.baseline_id
+    ) AS baseline
+    CROSS JOIN LATERAL unnest(baseline.ours, baseline.exact) AS percentile (ours, exact)
+"""
+
+LISTS: dict[str, tuple[str, dict[str, object]]] = {
+    "one alert": ("console_alert", {"alert_id": 77_777}),
+    "notifications of an alert": ("console_alert_notifications", {"alert_id": 77_777}),
+    "why somebody was told of an alert": ("explain_alert", {"alert_id": 77_777}),
+    "newest alerts": (
+        "console_alerts",
+        {"operation": None, "type": None, "severity": None, "unacknowledged": False, "before": None},
+    ),
+    "newest deliveries": ("console_deliveries", {"channel": None, "status": None, "before": None}),
+    "newest dead letters": ("console_dead_letters", {"before": None}),
+    "held baselines": ("console_baselines_held", {}),
+    "newest baseline changes": ("console_baseline_history", {"operation": None}),
+    "jobs and their last runs": ("console_jobs", {}),
+}
+SINGLE_ROW_MS = 5.0
+WRITER_ROUNDS = 5
+WRITER_CALLS = 2000
+
+
+@contextmanager
+def database(rig: Rig, name: str) -> Iterator[psycopg.Connection]:
+    """Lend a connection to a database of its own that is migrated and has the document's SQL; drop it afterwards."""
+    identifier = sql.Identifier(f"bench_{name}")
+    with psycopg.connect(rig.server.dsn(), autocommit=True) as outside:
+        outside.execute(sql.SQL("CREATE DATABASE {} TEMPLATE bench").format(identifier))
+        try:
+            with psycopg.connect(rig.server.dsn(f"bench_{name}"), autocommit=True) as connection:
+                connection.execute(SESSION)
+                _document.install(connection)
+                yield connection
+        finally:
+            outside.execute(sql.SQL("DROP DATABASE {}").format(identifier))
+
+
+def contest(connection: psycopg.Connection, size: str) -> list[Figure]:
+    """Time what runs on metrics. The histograms are built first, as the daemon keeps them."""
+    once = measure_once(connection, "SELECT pggit.refresh_performance_histograms()")
+    figures = [Figure("histograms of the whole period, once", size, once)]
+    figures.append(
+        _time(connection, "refresh of the histograms", size, "SELECT pggit.refresh_performance_histograms()")
+    )
+    figures.append(
+        _time(connection, "refresh of the latency profiles", size, "SELECT pggit.refresh_latency_profiles()")
+    )
+    connection.execute("VACUUM (ANALYZE)")
+    figures.append(
+        _time(
+            connection,
+            RECALCULATION,
+            size,
+            "SELECT * FROM pggit.recalculate_all_baselines_rolling(7, 10, TRUE)",
+            "SELECT * FROM document.recalculate_all_baselines_rolling(7, 10, TRUE)",
+        )
+    )
+    row = connection.execute(PERCENTILE_ERROR).fetchone()
+    print(f"largest error of a baseline's percentile at {size}: {100 * row[0]:.2f} %" if row else "", flush=True)
+    figures.append(
+        _time(
+            connection,
+            SCAN,
+            size,
+            "SELECT * FROM pggit.detect_all_anomalies(24)",
+            OF_ALL.format("document.detect_anomalies_statistical(kind.operation_type)"),
+        )
+    )
+    figures.append(
+        _time(
+            connection,
+            ONE,
+            size,
+            f"SELECT * FROM pggit.detect_anomalies_statistical('{BUSIEST}')",
+            f"SELECT * FROM document.detect_anomalies_statistical('{BUSIEST}')",
+        )
+    )
+    figures.append(_time(connection, INCREMENT, size, "SELECT * FROM pggit.scan_anomalies()"))
+    figures.append(
+        _time(
+            connection,
+            DEGRADATION,
+            size,
+            "SELECT * FROM pggit.degradation_scan()",
+            OF_ALL.format("document.detect_performance_degradation(kind.operation_type)"),
+        )
+    )
+    figures.append(
+        _time(
+            connection,
+            CORRELATION,
+            size,
+            "SELECT * FROM pggit.detect_correlated_degradation()",
+            "SELECT * FROM document.detect_correlated_degradation()",
+        )
+    )
+    return figures
+
+
+def _time(connection: psycopg.Connection, what: str, size: str, ours: str, document: str | None = None) -> Figure:
+    return beside(connection, what, size, ours, document, aim=AIMS.get(what, {}).get(size))
+
+
+def measure_once(connection: psycopg.Connection, statement: str) -> float:
+    """Return the milliseconds of a statement that does its work only the first time."""
+    started = time.perf_counter()
+    connection.execute(statement.encode())
+    return round(1000 * (time.perf_counter() - started), 1)
+
+
+def lists(connection: psycopg.Connection) -> list[Figure]:
+    """Time the queries that fetch one row or a page of a list, at 100,000 rows of each kind."""
+    figures = []
+    for what, (name, parameters) in LISTS.items():
+        taken = measure(connection, queries.load(name), parameters)
+        figures.append(Figure(what, "100k rows", taken.wall, None, taken.cpu, SINGLE_ROW_MS))
+    return figures
+
+
+def overhead(rig: Rig) -> list[Figure]:
+    """Time record_performance_metric with our trigger and index and without, in turns; 1 % of the calls raise an alert."""
+    taken: dict[tuple[str, ...], list[float]] = {writer.THEIRS: [], writer.OURS: []}
+    with psycopg.connect(rig.dsn, autocommit=True) as connection:
+        writer.warm(connection)
+        for _ in range(WRITER_ROUNDS):
+            for setup, calls in taken.items():
+                calls.append(writer.measure(connection, setup, WRITER_CALLS, 100))
+    without, ours = (statistics.median(calls) for calls in taken.values())
+    note = f"CPU; {without:.1f} us without alerting, {100 * (ours / without - 1):+.1f} %"
+    return [Figure("record_performance_metric, 1 % alerts", "a call", round(ours / 1000, 4), None, None, None, note)]
+
+
+def dashboards_of(rig: Rig, size: str) -> list[Figure]:
+    """Time the four merge dashboards."""
+    with database(rig, f"merges_{size}") as connection:
+        fill_merges(connection, MERGES[size])
+        return dashboards.contest(connection, f"{size} merges")
+
+
+def work(rig: Rig, size: str) -> Iterator[list[Figure]]:
+    """Yield the figures of a size, or of all sizes and what there is besides, as they come in."""
+    for name in SIZES if size == "all" else (size,):
+        with database(rig, name) as connection:
+            fill_metrics(connection, SIZES[name])
+            yield contest(connection, name)
+            if name == min(SIZES):
+                fill_rows(connection)
+                yield lists(connection)
+    for name in MERGES if size == "all" else ("10k",):
+        yield dashboards_of(rig, name)
+    if size == "all":
+        with database(rig, "operations") as connection:
+            fill_metrics(connection, SIZES["1m"], operations=100)
+            yield contest(connection, "100 operations")
+        with database(rig, "year") as connection:
+            fill_metrics(connection, SIZES["1m"], days=365)
+            yield contest(connection, "365 days")
+    yield overhead(rig)
+
+
+def main() -> None:
+    """Fill, measure, print, write the report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=(*SIZES, "all"), default="all", type=str.lower)
+    arguments = parser.parse_args()
+    figures: list[Figure] = []
+    with Rig() as rig:
+        for some in work(rig, arguments.size):
+            show(some)
+            figures += some
+    store(figures, REPORT)
+    missed = sum(each.missed for each in figures)
+    print(f"{len(figures)} figures in {REPORT}; {missed or 'no'} aims missed")
+
+
+if __name__ == "__main__":
+    main()
