@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from statistics import mean, median
 from typing import Any, LiteralString
 
@@ -252,7 +252,7 @@ async def test_a_profile_is_centers_and_tail_of_the_days_before(connection: Asyn
     """Centers per hour, quantiles and mean excesses are those that a plain computation over the raw metrics gives."""
     end = (await local_hour(connection)).replace(hour=0) - DAY
     source = random.Random(7)  # noqa: S311 - sample data
-    metrics = []
+    metrics: list[tuple[datetime, int]] = []
     for hour in range(7 * 24):
         at = end - 7 * DAY + hour * HOUR
         level = 9.0 if at.hour < 12 else 10.0
