@@ -54,7 +54,10 @@ needed_function AS (
         ('recalculate_all_baselines_rolling'),
         ('maintain_log_partitions'),
         ('purge_notifications'),
-        ('self_check')
+        ('self_check'),
+        ('refresh_performance_histograms'),
+        ('refresh_hour_scores'),
+        ('raise_degradation_alerts')
     ) AS f (name)
 )
 
