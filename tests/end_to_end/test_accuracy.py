@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.timeout(300)  # 15 s of work; on a starved machine that is minutes
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -14,7 +16,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Run `make accuracy SHORT=1` as it stands, on the seeds for tuning, and return what it wrote."""
     file = tmp_path_factory.mktemp("accuracy") / "accuracy.json"
     command = [sys.executable, "bench/accuracy.py", "--short", "--tuning", "--report", str(file)]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)  # noqa: S603
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)  # noqa: S603
     assert ran.returncode == 0, ran.stderr
     found: dict[str, Any] = json.loads(file.read_text())
     return found
@@ -39,7 +41,7 @@ def test_every_answer_is_counted_once(report: dict[str, Any]) -> None:
     """Headings below a total add up to it, and both detectors were asked the same."""
     points = report["points"]
     for board in points.values():
-        families = [each for name, each in board.items() if name.startswith("  ")]
+        families = [each for name, each in board.items() if name.startswith("  ") and name[2] != " "]
         for count in ("found", "missed", "false", "silent"):
             assert sum(each[count] for each in families) == board["all families"][count]
     asked = [each["all families"]["found"] + each["all families"]["missed"] for each in points.values()]
