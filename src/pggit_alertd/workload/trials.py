@@ -1,7 +1,7 @@
 """Operations on trial: each with one thing, or nothing, wrong with it in the last day of eight.
 
-A trial is a question with a known answer: has this operation become at least 1.3 times slower on average? Half of the
-trials are traps: steps too small to matter, spikes, operations that got faster, days that come and go, load that
+A trial is a question with a known answer: has this operation become at least 1.3 times slower on average? Five
+of twelve are traps: steps too small to matter, spikes, operations that got faster, days that come and go, load that
 wanders. Bottlenecks ask which operations became slower *together*, among others that did so alone.
 """
 
