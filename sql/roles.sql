@@ -55,6 +55,11 @@ pggit.performance_latency_profile,
 pggit.alert_finding,
 pggit.baseline_rollout_day,
 pggit.alert_severity_rule,
+pggit.performance_hour_score,
+pggit.performance_score_reference,
+pggit.performance_score_span,
+pggit.degradation_setting,
+pggit.degradation_state,
 pggit.anomaly_detection_settings,
 pggit.anomaly_whitelist,
 pggit.anomaly_episode,
@@ -135,6 +140,11 @@ BEGIN
     pggit.alert_finding,
     pggit.baseline_rollout_day,
     pggit.alert_severity_rule,
+    pggit.performance_hour_score,
+    pggit.performance_score_reference,
+    pggit.performance_score_span,
+    pggit.degradation_setting,
+    pggit.degradation_state,
     pggit.anomaly_detection_settings,
     pggit.anomaly_whitelist,
     pggit.anomaly_episode,
@@ -175,6 +185,7 @@ BEGIN
     GRANT INSERT, UPDATE, DELETE ON TABLE pggit.anomaly_detection_settings TO pggit_alertd_operator;
     GRANT INSERT, UPDATE, DELETE ON TABLE pggit.anomaly_whitelist TO pggit_alertd_operator;
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pggit.oncall_shift TO pggit_alertd_operator;
+    GRANT INSERT, UPDATE, DELETE ON TABLE pggit.degradation_setting TO pggit_alertd_operator;
 
     -- Everything but config and config_sealed, which hold addresses and keys.
     GRANT SELECT (
@@ -254,6 +265,17 @@ BEGIN
             ('merge_hours', 'pggit_alertd_daemon'),
             ('merge_hours', 'pggit_alertd_operator'),
             ('merge_hours', 'pggit_alertd_reader'),
+            ('raise_degradation_alerts', 'pggit_alertd_daemon'),
+            ('refresh_hour_scores', 'pggit_alertd_daemon'),
+            ('degradation_scan', 'pggit_alertd_daemon'),
+            ('degradation_scan', 'pggit_alertd_operator'),
+            ('degradation_scan', 'pggit_alertd_reader'),
+            ('detect_performance_degradation', 'pggit_alertd_daemon'),
+            ('detect_performance_degradation', 'pggit_alertd_operator'),
+            ('detect_performance_degradation', 'pggit_alertd_reader'),
+            ('detect_correlated_degradation', 'pggit_alertd_daemon'),
+            ('detect_correlated_degradation', 'pggit_alertd_operator'),
+            ('detect_correlated_degradation', 'pggit_alertd_reader'),
             ('self_check', 'pggit_alertd_daemon'),
             ('current_conditions', 'pggit_alertd_operator'),
             ('notify_operators', 'pggit_alertd_daemon'),

@@ -37,6 +37,7 @@ JOBS = (
     "self_check",
     "anomalies",
     "profiles",
+    "degradation",
 )
 JOB_OUTCOMES = ("succeeded", "failed", "released", "busy", "superseded", "missed")
 # What the router counts. Reasons that are only logged (already_told, discarded and so on) have no series.

@@ -284,6 +284,9 @@ class Settings(BaseSettings):
     window_schedule: Annotated[str, values.CRON] = _setting(
         "Schedule", "When recurring maintenance windows are worked out two weeks ahead.", "45 * * * *"
     )
+    degradation_schedule: Annotated[str, values.CRON] = _setting(
+        "Schedule", "When operations are looked at that became slower within the last day.", "10 * * * *"
+    )
     anomaly_schedule: Annotated[str, values.CRON] = _setting(
         "Schedule", "When unusual metrics are looked for among those recorded since the last time.", "* * * * *"
     )
