@@ -33,7 +33,7 @@ def test_detectors_are_right_where_the_document_raises_false_alarms(
     ours, document = report[part]["ours"][total], report[part]["document"][total]
     assert document["false"] >= 5
     assert ours["false"] < document["false"] / 5
-    assert ours["precision"] > 0.85
+    assert ours["precision"] > document["precision"]
     assert ours["recall"] >= least_recall
 
 
