@@ -62,7 +62,6 @@ needed_function AS (
         ('purge_settings_audit'),
         ('refresh_merge_rollup'),
         ('self_check'),
-        ('refresh_performance_histograms'),
         ('refresh_hour_scores'),
         ('raise_degradation_alerts')
     ) AS f (name)
