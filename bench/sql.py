@@ -111,7 +111,9 @@ def contest(connection: psycopg.Connection, size: str) -> list[Figure]:
     """Time what runs on metrics. The histograms are built first, as the daemon keeps them."""
     once = measure_once(connection, "SELECT pggit.refresh_performance_histograms()")
     figures = [Figure("histograms of the whole period, once", size, once)]
-    figures.append(_time(connection, "refresh of the histograms", size, "SELECT pggit.refresh_performance_histograms()"))
+    figures.append(
+        _time(connection, "refresh of the histograms", size, "SELECT pggit.refresh_performance_histograms()")
+    )
     figures.append(
         _time(connection, "refresh of the latency profiles", size, "SELECT pggit.refresh_latency_profiles()")
     )

@@ -20,6 +20,7 @@ AlertdError
 ├── SnoozeError
 │   ├── SnoozeRefused        operator: no window can be made of this; the message says what to write instead
 │   └── SnoozeUnknown        operator: there is no such window, or it is over; nothing was changed
+├── BacktestRefused          operator: there is nothing to replay in the period asked for; the message says what there is
 ├── LabelRefused             operator: a line of a label file can't be used; the message names it and the mend
 ├── DestinationError         operator: a notification setting's config can't be used; permanent for that setting
 └── RenderingError           ours or a template's: the built-in plain text takes over
@@ -112,6 +113,10 @@ class SnoozeRefused(SnoozeError):
 
 class SnoozeUnknown(SnoozeError):
     """There is no such window, or it is over already; nothing was changed."""
+
+
+class BacktestRefused(AlertdError):
+    """The period asked for can't be replayed; the message says what there is and what to write instead."""
 
 
 class LabelRefused(AlertdError):

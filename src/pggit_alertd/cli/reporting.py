@@ -17,6 +17,7 @@ from pggit_alertd.errors import (
     DatabaseRefused,
     DatabaseUnavailable,
     DestinationError,
+    LabelRefused,
     SchemaError,
     SettingsError,
     SnoozeRefused,
@@ -65,7 +66,7 @@ def exit_status(error: AlertdError) -> ExitStatus:
             return ExitStatus.UNAVAILABLE
         case DatabaseRefused():
             return ExitStatus.REFUSED
-        case SnoozeRefused():
+        case SnoozeRefused() | LabelRefused():
             return ExitStatus.USAGE
     return ExitStatus.FAILED
 

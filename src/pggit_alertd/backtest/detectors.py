@@ -1,0 +1,127 @@
+"""The detectors on a past period: what each would have raised, with the thresholds in force or with others.
+
+They are the functions that the daemon calls, asked `as of` past moments: anomalies a day at a time, degradation hour by
+hour. Threshold alerts are pgGit's own, raised while a metric is recorded; they are worked out from the baselines that
+the nightly recalculation would have kept.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from pggit_alertd.backtest.episodes import episodes
+from pggit_alertd.backtest.model import ANOMALY, DEGRADATION, THRESHOLD, Period, Raised, Thresholds
+from pggit_alertd.database.pool import Database
+
+Rows = Sequence[Mapping[str, Any]]
+
+STATEMENT_SECONDS = 60.0
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+LOOKBACK_DAYS = 7
+MIN_SAMPLES = 10
+EPISODE_GAP = HOUR
+"""Slow calls that are less than this apart are one anomaly, as in the scan that the daemon runs."""
+
+
+async def ask(database: Database, name: str, parameters: Mapping[str, Any]) -> Rows:
+    """Return the rows of a named statement, run read-only, alone, and for a minute at most."""
+    answers = await database.read(
+        [("backtest_session", {}), (name, parameters)],
+        seconds=STATEMENT_SECONDS,
+    )
+    return answers[1]
+
+
+class Detectors:
+    """The detectors over one period. What was found with the same thresholds before is not looked for again.
+
+    `step` is called after each day that a detector has done; each detector does `days` of them.
+    """
+
+    def __init__(self, database: Database, period: Period, step: Callable[[], None]) -> None:
+        self._database = database
+        self._period = period
+        self._step = step
+        self._known: dict[tuple[object, ...], list[Raised]] = {}
+        self._baselines: Rows | None = None
+        self.windows = list(_windows(period))
+
+    @property
+    def steps(self) -> int:
+        """How often `step` is called for each set of thresholds."""
+        return 3 * len(self.windows)
+
+    async def alerts(self, thresholds: Thresholds) -> list[Raised]:
+        """Return what would have been raised, in order of time."""
+        detectors = (
+            (self._anomalies, (thresholds.sigma, thresholds.budget, thresholds.min_ratio)),
+            (self._degradations, (thresholds.degradation_percent,)),
+            (self._violations, (thresholds.multiplier,)),
+        )
+        raised: list[Raised] = []
+        for detector, changed in detectors:
+            key = (detector.__name__, *changed)
+            if key in self._known:
+                for _ in self.windows:
+                    self._step()
+            else:
+                self._known[key] = await detector(*changed)
+            raised += self._known[key]
+        return sorted(raised, key=lambda alert: (alert.at, alert.operation_type, alert.alert_type))
+
+    async def _anomalies(self, sigma: float | None, budget: float | None, min_ratio: float | None) -> list[Raised]:
+        findings: list[Raised] = []
+        for begin, end in self.windows:
+            parameters = {"from": begin, "to": end, "sigma": sigma, "budget": budget, "min_ratio": min_ratio}
+            for row in await ask(self._database, "backtest_anomalies", parameters):
+                at = row["recorded_at"]
+                findings.append(Raised(at, row["operation_type"], ANOMALY, row["severity"], at, at))
+            self._step()
+        return list(episodes(findings, EPISODE_GAP))
+
+    async def _degradations(self, percent: float | None) -> list[Raised]:
+        findings: list[Raised] = []
+        for begin, end in self.windows:
+            hours = [begin + n * HOUR for n in range(1, int((end - begin) / HOUR) + 1)]
+            for row in await ask(self._database, "backtest_degradation", {"moments": hours, "percent": percent}):
+                at = row["moment"]
+                began = row["began_at"] or at
+                findings.append(Raised(at, row["operation_type"], DEGRADATION, "WARNING", began, at))
+            self._step()
+        return list(episodes(findings, EPISODE_GAP))
+
+    async def _violations(self, multiplier: float | None) -> list[Raised]:
+        if self._baselines is None:
+            parameters = {"lookback_days": LOOKBACK_DAYS, "min_samples": MIN_SAMPLES}
+            self._baselines = await ask(
+                self._database,
+                "backtest_baselines",
+                {"from": self._period.start, "to": self._period.end, **parameters},
+            )
+        raised: list[Raised] = []
+        for begin, end in self.windows:
+            days = {begin.date(), (end - timedelta(microseconds=1)).date()}
+            chosen = [row for row in self._baselines if row["day"].date() in days]
+            parameters = {
+                "operations": [row["operation_type"] for row in chosen],
+                "days": [row["day"] for row in chosen],
+                "cuts": [int(row["p99"] * (multiplier or row["multiplier"])) for row in chosen],
+                "from": begin,
+                "to": end,
+            }
+            for row in await ask(self._database, "backtest_thresholds", parameters):
+                at = row["recorded_at"]
+                operation = chosen[row["place"] - 1]["operation_type"]
+                raised.append(Raised(at, operation, THRESHOLD, "WARNING", at, at))
+            self._step()
+        return raised
+
+
+def _windows(period: Period) -> Iterator[tuple[datetime, datetime]]:
+    """Yield the period in days; the last one may be shorter."""
+    begin = period.start
+    while begin < period.end:
+        end = min(begin + DAY, period.end)
+        yield begin, end
+        begin = end
