@@ -50,10 +50,14 @@ MERGES = """
         SELECT
             n,
             LOCALTIMESTAMP - random() * interval '30 days' AS at,
-            CASE WHEN random() < 0.95 THEN (3000 * exp(0.7 * sqrt(-2 * ln(1 - random())) * cos(2 * pi() * random())))::bigint
+            CASE
+                WHEN random() < 0.95
+                    THEN (3000 * exp(0.7 * sqrt(-2 * ln(1 - random())) * cos(2 * pi() * random())))::bigint
             END AS base_us,
             (9000 * exp(0.8 * sqrt(-2 * ln(1 - random())) * cos(2 * pi() * random())))::bigint AS conflict_us,
-            CASE WHEN random() < 0.9 THEN (6000 * exp(0.9 * sqrt(-2 * ln(1 - random())) * cos(2 * pi() * random())))::bigint
+            CASE
+                WHEN random() < 0.9
+                    THEN (6000 * exp(0.9 * sqrt(-2 * ln(1 - random())) * cos(2 * pi() * random())))::bigint
             END AS resolve_us,
             floor(20 * random() ^ 3)::integer AS conflicts,
             random() AS luck

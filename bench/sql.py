@@ -2,11 +2,11 @@
 
     .venv/bin/python bench/sql.py [--size 100k|1m|7m|all]        make bench-sql [SIZE=100k]
 
-Metrics in 7 days: 100K, 1M, 7M, of 33 operations with unequal volumes; 1M in 365 days; 100 operations; merges: 10K, 100K;
-100,000 rows of everything that is listed. Each statement is run once to warm up and then up to nine times; figures are
-medians of the wall time, and of the CPU of the server's process. Parallel query and JIT are off, for ours and for
-theirs. Prints a table, in which a missed aim is marked, and writes build/bench-sql.json: a list of {"what", "size",
-"ms", "document_ms", ...}. The document's SQL, made to run, is in bench/document/.
+Metrics in 7 days: 100K, 1M, 7M, of 33 operations with unequal volumes; 1M of 100 operations; 1M in 365 days; merges:
+10K and 100K; 100,000 rows of everything that is listed. Each statement is run once to warm up and then up to nine times;
+figures are medians of the wall time, and of the CPU of the server's process. Parallel query and JIT are off, for ours
+and for theirs. Prints a table, in which a missed aim is marked, and writes build/bench-sql.json: a list of {"what",
+"size", "ms", "document_ms", ...}. The document's SQL, made to run, is in bench/document/.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -30,22 +31,43 @@ REPORT = Path(__file__).resolve().parent.parent / "build" / "bench-sql.json"
 SIZES = {"100k": 100_000, "1m": 1_000_000, "7m": 7_000_000}
 MERGES = {"10k": 10_000, "100k": 100_000}
 SESSION = "SET max_parallel_workers_per_gather = 0; SET jit = off"
-BUSIEST = "commit"
 
-OF_ALL = """
-    SELECT found.*
-    FROM pggit.performance_operation_types AS kind
-    CROSS JOIN LATERAL {} AS found
-    WHERE kind.is_tracked
-"""
-"""The document's detectors take one operation; this is how one asks for all."""
-
+REFRESH = "refresh of the histograms"
+PROFILES = "refresh of the latency profiles"
 RECALCULATION = "recalculation of all operations, all replaced"
 SCAN = "anomalies of 24 h, all operations"
 INCREMENT = "incremental scan for anomalies"
 ONE = "anomalies of 24 h, the busiest operation"
 DEGRADATION = "degradation of 24 h, all operations"
 CORRELATION = "correlated degradation, all pairs"
+
+HISTOGRAMS = "SELECT pggit.refresh_performance_histograms()"
+CONTEST: dict[str, tuple[str, str | None]] = {
+    REFRESH: (HISTOGRAMS, None),
+    PROFILES: ("SELECT pggit.refresh_latency_profiles()", None),
+    RECALCULATION: (
+        "SELECT * FROM pggit.recalculate_all_baselines_rolling(7, 10, TRUE)",
+        "SELECT * FROM document.recalculate_all_baselines_rolling(7, 10, TRUE)",
+    ),
+    SCAN: (
+        "SELECT * FROM pggit.detect_all_anomalies(24)",
+        "SELECT * FROM document.detect_all_anomalies()",
+    ),
+    ONE: (
+        "SELECT * FROM pggit.detect_anomalies_statistical('commit')",
+        "SELECT * FROM document.detect_anomalies_statistical('commit')",
+    ),
+    INCREMENT: ("SELECT * FROM pggit.scan_anomalies()", None),
+    DEGRADATION: (
+        "SELECT * FROM pggit.degradation_scan()",
+        "SELECT * FROM document.degradation_scan()",
+    ),
+    CORRELATION: (
+        "SELECT * FROM pggit.detect_correlated_degradation()",
+        "SELECT * FROM document.detect_correlated_degradation()",
+    ),
+}
+"""What is timed on metrics: ours, and the document's for the same."""
 
 AIMS: dict[str, dict[str, float]] = {
     RECALCULATION: {"100k": 60, "1m": 60, "7m": 60, "100 operations": 1000, "365 days": 1000},
@@ -109,75 +131,16 @@ def database(rig: Rig, name: str) -> Iterator[psycopg.Connection]:
 
 def contest(connection: psycopg.Connection, size: str) -> list[Figure]:
     """Time what runs on metrics. The histograms are built first, as the daemon keeps them."""
-    once = measure_once(connection, "SELECT pggit.refresh_performance_histograms()")
-    figures = [Figure("histograms of the whole period, once", size, once)]
-    figures.append(
-        _time(connection, "refresh of the histograms", size, "SELECT pggit.refresh_performance_histograms()")
-    )
-    figures.append(
-        _time(connection, "refresh of the latency profiles", size, "SELECT pggit.refresh_latency_profiles()")
-    )
-    connection.execute("VACUUM (ANALYZE)")
-    figures.append(
-        _time(
-            connection,
-            RECALCULATION,
-            size,
-            "SELECT * FROM pggit.recalculate_all_baselines_rolling(7, 10, TRUE)",
-            "SELECT * FROM document.recalculate_all_baselines_rolling(7, 10, TRUE)",
-        )
-    )
-    row = connection.execute(PERCENTILE_ERROR).fetchone()
-    print(f"largest error of a baseline's percentile at {size}: {100 * row[0]:.2f} %" if row else "", flush=True)
-    figures.append(
-        _time(
-            connection,
-            SCAN,
-            size,
-            "SELECT * FROM pggit.detect_all_anomalies(24)",
-            OF_ALL.format("document.detect_anomalies_statistical(kind.operation_type)"),
-        )
-    )
-    figures.append(
-        _time(
-            connection,
-            ONE,
-            size,
-            f"SELECT * FROM pggit.detect_anomalies_statistical('{BUSIEST}')",
-            f"SELECT * FROM document.detect_anomalies_statistical('{BUSIEST}')",
-        )
-    )
-    figures.append(_time(connection, INCREMENT, size, "SELECT * FROM pggit.scan_anomalies()"))
-    figures.append(
-        _time(
-            connection,
-            DEGRADATION,
-            size,
-            "SELECT * FROM pggit.degradation_scan()",
-            OF_ALL.format("document.detect_performance_degradation(kind.operation_type)"),
-        )
-    )
-    figures.append(
-        _time(
-            connection,
-            CORRELATION,
-            size,
-            "SELECT * FROM pggit.detect_correlated_degradation()",
-            "SELECT * FROM document.detect_correlated_degradation()",
-        )
-    )
-    return figures
-
-
-def _time(connection: psycopg.Connection, what: str, size: str, ours: str, document: str | None = None) -> Figure:
-    return beside(connection, what, size, ours, document, aim=AIMS.get(what, {}).get(size))
-
-
-def measure_once(connection: psycopg.Connection, statement: str) -> float:
-    """Return the milliseconds of a statement that does its work only the first time."""
     started = time.perf_counter()
-    connection.execute(statement.encode())
-    return round(1000 * (time.perf_counter() - started), 1)
+    connection.execute(HISTOGRAMS.encode())
+    once = round(1000 * (time.perf_counter() - started), 1)
+    figures = [Figure("histograms of the whole period, once", size, once)]
+    connection.execute(b"VACUUM (ANALYZE)")
+    for what, (ours, document) in CONTEST.items():
+        figures.append(beside(connection, what, size, ours, document, aim=AIMS.get(what, {}).get(size)))
+        if what == RECALCULATION and (row := connection.execute(PERCENTILE_ERROR.encode()).fetchone()) is not None:
+            figures[-1] = replace(figures[-1], note=f"largest error of a percentile {100 * row[0]:.2f} %")
+    return figures
 
 
 def lists(connection: psycopg.Connection) -> list[Figure]:
@@ -190,7 +153,7 @@ def lists(connection: psycopg.Connection) -> list[Figure]:
 
 
 def overhead(rig: Rig) -> list[Figure]:
-    """Time record_performance_metric with our trigger and index and without, in turns; 1 % of the calls raise an alert."""
+    """Time record_performance_metric with alerting and without, in turns; 1 % of the calls raise an alert."""
     taken: dict[tuple[str, ...], list[float]] = {writer.THEIRS: [], writer.OURS: []}
     with psycopg.connect(rig.dsn, autocommit=True) as connection:
         writer.warm(connection)

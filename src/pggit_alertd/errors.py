@@ -20,7 +20,7 @@ AlertdError
 ├── SnoozeError
 │   ├── SnoozeRefused        operator: no window can be made of this; the message says what to write instead
 │   └── SnoozeUnknown        operator: there is no such window, or it is over; nothing was changed
-├── BacktestRefused          operator: there is nothing to replay in the period asked for; the message says what there is
+├── BacktestRefused          operator: nothing can be replayed in that period; the message says what there is
 ├── LabelRefused             operator: a line of a label file can't be used; the message names it and the mend
 ├── DestinationError         operator: a notification setting's config can't be used; permanent for that setting
 └── RenderingError           ours or a template's: the built-in plain text takes over

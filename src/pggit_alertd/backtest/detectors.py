@@ -93,11 +93,11 @@ class Detectors:
 
     async def _violations(self, multiplier: float | None) -> list[Raised]:
         if self._baselines is None:
-            parameters = {"lookback_days": LOOKBACK_DAYS, "min_samples": MIN_SAMPLES}
+            window = {"from": self._period.start, "to": self._period.end}
             self._baselines = await ask(
                 self._database,
                 "backtest_baselines",
-                {"from": self._period.start, "to": self._period.end, **parameters},
+                {**window, "lookback_days": LOOKBACK_DAYS, "min_samples": MIN_SAMPLES},
             )
         raised: list[Raised] = []
         for begin, end in self.windows:

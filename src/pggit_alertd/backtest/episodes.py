@@ -8,10 +8,10 @@ from pggit_alertd.backtest.model import Raised
 
 
 def episodes(findings: Iterable[Raised], gap: timedelta) -> Iterator[Raised]:
-    """Yield one alert for each run of findings of an operation and type, none of which is more than `gap` after another.
+    """Yield one alert for each run of findings of an operation and type that are no more than `gap` apart.
 
-    The alert is raised with the run's first finding, and speaks of all of the run; it has the worst severity of what
-    was found by then, that of the first. Findings come in any order.
+    The alert is raised with the run's first finding, and speaks of all of the run; its severity is
+    the first one's. Findings come in any order.
     """
     open_runs: dict[tuple[str, str], Raised] = {}
     for finding in sorted(findings, key=lambda each: (each.at, each.since)):

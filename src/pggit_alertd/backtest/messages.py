@@ -1,4 +1,4 @@
-"""How many messages a setting sends about its alerts: alerts of a group travel together, and `min_interval` spaces them.
+"""How many messages a setting sends about its alerts: those of a group travel together, `min_interval` apart.
 
 The daemon decides this at claim time, from what is due at that moment. Here it is worked out from the alerts' times
 alone: every destination takes every message at once, and nothing is sent twice.
@@ -20,24 +20,15 @@ def spoken(times: Sequence[datetime], min_interval: float) -> Iterator[datetime]
     The first goes out at once. What comes within `min_interval` seconds of a message waits for the interval's end, and
     goes out in one digest, which begins another interval. Without an interval, what comes within TOGETHER is one.
     """
-    interval = timedelta(seconds=min_interval)
-    quiet_until = datetime.min
-    digest: datetime | None = None
+    waits = min_interval > 0
+    quiet = timedelta(seconds=min_interval) if waits else TOGETHER
+    last: datetime | None = None
     for at in times:
-        if digest is not None and at > digest:
-            yield digest
-            quiet_until = digest + interval
-            digest = None
-        if digest is not None:
-            continue
-        if at < quiet_until:
-            if min_interval > 0:
-                digest = quiet_until
-            continue
-        yield at
-        quiet_until = at + (interval if min_interval > 0 else TOGETHER)
-    if digest is not None:
-        yield digest
+        # What came while it was quiet has gone out with a digest at the end of that, unless it came with the message.
+        if last is None or at >= last + quiet:
+            yield (last := at)
+        elif waits and at > last:
+            yield (last := last + quiet)
 
 
 def messages(pairs: Iterable[Pair], min_interval: float) -> list[datetime]:

@@ -56,9 +56,9 @@ async def replay(database: Database, request: Request, progress: Progress) -> re
     outcomes = []
     for thresholds in variants:
         alerts = await detectors.alerts(thresholds)
-        pairs = await _route(database, alerts)
+        pairs = await route(database, alerts)
         accuracy = None if request.labels is None else judge(alerts, request.labels, period, facts["operations"])
-        outcomes.append(report.outcome(thresholds, alerts, pairs, settings, period, accuracy))
+        outcomes.append(report.outcome(thresholds, alerts, pairs, settings, period=period, accuracy=accuracy))
         step()
     return report.Report(
         period=period,
@@ -98,7 +98,8 @@ async def _subject(database: Database, request: Request) -> tuple[Mapping[str, A
     return {**clock, **facts}, Period(start, end)
 
 
-async def _route(database: Database, alerts: Sequence[Raised]) -> list[Pair]:
+async def route(database: Database, alerts: Sequence[Raised]) -> list[Pair]:
+    """Return what routing would make of alerts, given in order of time: one pair for each setting that matches."""
     rows = await ask(
         database,
         "backtest_routing",

@@ -11,15 +11,14 @@ from pggit_alertd.backtest.messages import messages
 from pggit_alertd.backtest.model import TYPES, Pair, Period, Raised, Setting, Thresholds
 
 APPROXIMATIONS = (
-    "Anomalies are looked for once for each day, with the profile of the days before it; the daemon looks every minute, "
-    "and renews the profile more often.",
-    "Threshold alerts go by the baselines that the nightly recalculation would have kept from the histograms (1 % "
-    "error), changed at midnight; a change that would be held is never approved; baselines of branches are left out.",
-    "Routing is that of today's settings. Windows count as they are recorded: one of which retention has removed the "
-    "occurrences, or that was made later, mutes nothing.",
-    "Messages: every destination takes each one at once. Reminders, acknowledged and resolved events, what is still "
-    "firing when a window ends, and grouping by branch or user are left out.",
+    "Anomalies are looked for a day at a time, with the profile of the days before; the daemon looks every minute.",
+    "Threshold alerts go by the baselines that the nightly recalculation would have kept, read from histograms (1 %).",
+    "A baseline that would be held is never approved; baselines of branches are left out.",
+    "Routing is that of today's settings; a window counts if it was recorded, and its occurrences still are.",
+    "Every destination takes each message at once; reminders, acknowledged and resolved events are left out.",
+    "Grouping by branch or user is left out, and so is what still fires when a window ends.",
 )
+"""What differs from what would have happened, sentence by sentence, for whoever reads the figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +73,7 @@ def outcome(
     alerts: Sequence[Raised],
     pairs: Sequence[Pair],
     settings: Sequence[Setting],
+    *,
     period: Period,
     accuracy: Accuracy | None,
 ) -> Outcome:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -45,15 +45,12 @@ def moment(value: str) -> datetime | timedelta:
     return at
 
 
-Moment = typer.Option(parser=moment, metavar="TIME")
-
-
 def backtest(
     *,
     start: Annotated[
-        str, typer.Option("--from", parser=moment, metavar="TIME", help="Where to begin: 2026-01-31, or 30d for ago.")
+        Any, typer.Option("--from", parser=moment, metavar="TIME", help="Where to begin: 2026-01-31, or 30d for ago.")
     ] = "7d",
-    end: Annotated[str, typer.Option("--to", parser=moment, metavar="TIME", help="Where to end: as --from.")] = "now",
+    end: Annotated[Any, typer.Option("--to", parser=moment, metavar="TIME", help="Where to end: as --from.")] = "now",
     labels: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="What truly happened, one JSON object a line, to judge the alerts by."),
@@ -78,9 +75,10 @@ def backtest(
 ) -> None:
     """Replay a past period through the detectors and the routing, without sending anything.
 
-    Says how many alerts and messages a day it would have been, and, with labels, how many of them would have been right.
+    Says how many alerts and messages a day it would have been and, with labels, how many of them were right.
     With --sigma, --budget, --min-ratio, --degradation-percent or --multiplier it compares these, for every operation,
-    with what is in force. Times are the database's, as recorded_at is. Nothing is written; a reader's role is enough.
+    with what is in force. Times are the database's, as recorded_at is. Nothing is written. Needs a role with
+    pggit_alertd_operator.
     """
     import asyncio
 
