@@ -12,7 +12,7 @@ from pggit_alertd.backtest import Request, Thresholds
 from pggit_alertd.backtest.model import THRESHOLD, Pair, Raised
 from pggit_alertd.backtest.replay import route
 from pggit_alertd.database.pool import Database
-from pggit_alertd.errors import BacktestRefused
+from pggit_alertd.errors import BacktestEmpty, BacktestRefused
 from support.alerts import Alerts
 from support.backtests import day, record, refresh, replayed
 
@@ -177,10 +177,10 @@ async def test_nothing_is_written(database: str, connection: Connection) -> None
 
 async def test_a_period_without_metrics_says_what_there_is(database: str, connection: Connection) -> None:
     """An empty database and an empty period are told apart, and a period after the present or too long is refused."""
-    with pytest.raises(BacktestRefused, match=r"none at all: see that applications call pggit\.record_performance"):
+    with pytest.raises(BacktestEmpty, match=r"none at all: see that applications call pggit\.record_performance"):
         await replayed(database, Request(day(0), day(1)))
     await record(connection, "commit", 10_000, start=day(0), end=day(1))
-    with pytest.raises(BacktestRefused, match="some from 2025-03-03 00:00:00 to 2025-03-03 23:55:00: choose"):
+    with pytest.raises(BacktestEmpty, match="some from 2025-03-03 00:00:00 to 2025-03-03 23:55:00: choose"):
         await replayed(database, Request(day(1), day(2)))
     with pytest.raises(BacktestRefused, match="--from 2025-03-05 00:00:00 is not before --to 2025-03-04 00:00:00"):
         await replayed(database, Request(day(2), day(1)))

@@ -16,7 +16,7 @@ from pggit_alertd.backtest.accuracy import judge
 from pggit_alertd.backtest.detectors import Detectors, ask
 from pggit_alertd.backtest.model import IN_FORCE, Pair, Period, Raised, Setting, Thresholds
 from pggit_alertd.database.pool import Database
-from pggit_alertd.errors import BacktestRefused
+from pggit_alertd.errors import BacktestEmpty, BacktestRefused
 from pggit_alertd.workload import Label
 
 Progress = Callable[[int, int], None]
@@ -38,7 +38,7 @@ class Request:
 
 
 async def replay(database: Database, request: Request, progress: Progress) -> report.Report:
-    """Replay the period. Raises BacktestRefused, saying what to write instead, where there is nothing to replay.
+    """Replay the period. Raises BacktestError, saying what to do, where there is nothing to replay.
 
     `progress` is told how many of how many steps are done.
     """
@@ -92,7 +92,7 @@ async def _subject(database: Database, request: Request) -> tuple[Mapping[str, A
             else f"There are some from {_shown(facts['oldest'])} to {_shown(facts['newest'])}: choose --from and --to "
             "within that."
         )
-        raise BacktestRefused(
+        raise BacktestEmpty(
             f"No metric was recorded from {_shown(start)} to {_shown(end)} {clock['time_zone']}. {there}"
         )
     return {**clock, **facts}, Period(start, end)

@@ -14,6 +14,7 @@ import typer
 
 from pggit_alertd.errors import (
     AlertdError,
+    BacktestRefused,
     DatabaseRefused,
     DatabaseUnavailable,
     DestinationError,
@@ -66,7 +67,7 @@ def exit_status(error: AlertdError) -> ExitStatus:
             return ExitStatus.UNAVAILABLE
         case DatabaseRefused():
             return ExitStatus.REFUSED
-        case SnoozeRefused() | LabelRefused():
+        case SnoozeRefused() | LabelRefused() | BacktestRefused():
             return ExitStatus.USAGE
     return ExitStatus.FAILED
 
