@@ -68,6 +68,7 @@ BEGIN
     )
 
     SELECT count(*)::integer INTO v_refreshed FROM written;
+    UPDATE pggit.anomaly_scan_state SET profiled_to = v_to, profiled_days = p_days;
     RETURN v_refreshed;
 END
 $$;

@@ -1,0 +1,32 @@
+-- The residual above which anomaly_zscore exceeds a z: its three looks turned around, so that an index can find what is
+-- above. Also what min_ratio asks for.
+CREATE OR REPLACE FUNCTION pggit.anomaly_cut(
+    p_profile pggit.performance_latency_profile,
+    p_zscore double precision,
+    p_min_ratio double precision
+)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pggit, pg_temp
+AS $$
+SELECT greatest(
+    p_profile.q50 + ln(p_min_ratio),
+    p_profile.q50 + p_zscore * p_profile.spread * (1 + 5.0 / p_profile.sample_count),
+    CASE
+        WHEN p_profile.sample_count >= 100 AND p_zscore >= 1.6
+            THEN p_profile.q95 + p_profile.excess95 * greatest(0, ln(p_profile.share95) - wanted.log_probability)
+    END,
+    CASE
+        WHEN p_profile.sample_count >= 300 AND p_zscore >= 2.3
+            THEN least(
+                p_profile.q99 + p_profile.excess99 * greatest(0, ln(p_profile.share99) - wanted.log_probability),
+                p_profile.q99865 + least(p_profile.excess95, p_profile.excess99)
+                * greatest(0, ln(0.00135::double precision) - wanted.log_probability)
+            )
+    END
+)
+FROM (SELECT pggit.tail_of_zscore(p_zscore) AS log_probability) AS wanted
+$$;
+
+COMMENT ON FUNCTION pggit.anomaly_cut(pggit.performance_latency_profile, double precision, double precision) IS
+'The residual from which on a metric is an anomaly under a profile, at a z and a ratio.';

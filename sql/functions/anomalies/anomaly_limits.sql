@@ -1,0 +1,64 @@
+-- From what residual on a metric of each operation is an anomaly, between two times. What is NULL among the thresholds
+-- is taken from anomaly_detection_settings; p_budgeted FALSE leaves the budget out of account altogether.
+-- The budget spreads false alarms over a day's metrics: with n of them, chance alone exceeds the z of budget/n that often.
+CREATE OR REPLACE FUNCTION pggit.anomaly_limits(
+    p_operation_types text [],
+    p_from timestamp,
+    p_to timestamp,
+    p_baseline_days integer DEFAULT 7,
+    p_sigma_threshold numeric DEFAULT NULL,
+    p_false_alarm_budget numeric DEFAULT NULL,
+    p_min_ratio numeric DEFAULT NULL,
+    p_min_samples integer DEFAULT NULL,
+    p_budgeted boolean DEFAULT TRUE
+)
+RETURNS TABLE (
+    operation_type text, profile pggit.performance_latency_profile, zscore_needed double precision,
+    cut double precision, low_cut double precision, critical_ratio double precision
+)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pggit, pg_temp
+AS $$
+WITH wanted AS MATERIALIZED (
+    SELECT
+        p.operation_type,
+        p::pggit.performance_latency_profile AS profile,
+        s.critical_ratio::double precision AS critical_ratio,
+        coalesce(p_min_ratio, s.min_ratio)::double precision AS min_ratio,
+        greatest(
+            coalesce(p_sigma_threshold, s.sigma_threshold)::double precision,
+            CASE
+                WHEN p_budgeted THEN pggit.zscore_of_tail(
+                    ln(
+                        coalesce(p_false_alarm_budget, s.false_alarm_budget)::double precision
+                        / greatest(p.sample_count::double precision / p.day_count, 1)
+                    )
+                )
+            END
+        ) AS zscore_needed
+    FROM pggit.anomaly_profiles(
+        CASE WHEN cardinality(p_operation_types) = 1 THEN p_operation_types[1] END, p_from, p_to, p_baseline_days
+    ) AS p
+    INNER JOIN pggit.anomaly_settings(p_operation_types) AS s ON p.operation_type = s.operation_type
+    WHERE p.sample_count >= coalesce(p_min_samples, s.min_samples)
+)
+
+SELECT
+    w.operation_type,
+    w.profile,
+    w.zscore_needed,
+    pggit.anomaly_cut(w.profile, w.zscore_needed, w.min_ratio),
+    (w.profile).q50 - greatest(
+        ln(w.min_ratio), w.zscore_needed * (w.profile).spread * (1 + 5.0 / (w.profile).sample_count)
+    ),
+    w.critical_ratio
+FROM wanted AS w
+$$;
+
+COMMENT ON FUNCTION pggit.anomaly_limits(
+    text [], timestamp, timestamp, integer, numeric, numeric, numeric, integer, boolean
+) IS 'The residual above which, and below which, a metric of each operation is an anomaly between two times; no row where too little is known.';
+
+REVOKE EXECUTE ON FUNCTION pggit.anomaly_limits(
+    text [], timestamp, timestamp, integer, numeric, numeric, numeric, integer, boolean
+) FROM PUBLIC;
