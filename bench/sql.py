@@ -3,7 +3,7 @@
     .venv/bin/python bench/sql.py [--size 100k|1m|7m|all]        make bench-sql [SIZE=100k]
 
 Metrics in 7 days: 100K, 1M, 7M, of 33 operations with unequal volumes; 1M of 100 operations; 1M in 365 days; merges:
-10K and 100K; 100,000 rows of everything that is listed. Each statement is run once to warm up and then up to nine times;
+10K and 100K; 100,000 rows of everything that is listed. Each statement is run once to warm up, then up to nine times;
 figures are medians of the wall time, and of the CPU of the server's process. Parallel query and JIT are off, for ours
 and for theirs. Prints a table, in which a missed aim is marked, and writes build/bench-sql.json: a list of {"what",
 "size", "ms", "document_ms", ...}. The document's SQL, made to run, is in bench/document/.

@@ -1,18 +1,24 @@
 -- The metrics of an operation and day that were slower than a cut, for many of these at once.
 -- Parameters: operations text[], days timestamp[], cuts bigint[], from timestamp, to timestamp
--- Index: idx_performance_metrics_composite, one range per operation and day that ends at the cut. OFFSET 0 keeps the
+-- Index: idx_performance_metrics_composite, one range that ends at the cut per operation and day. OFFSET 0 keeps the
 -- planner from reading the whole table for a hash join.
 SELECT cut.place::integer AS place, metric.recorded_at, metric.duration_microseconds
 FROM unnest(:'operations'::text [], :'days'::timestamp [], :'cuts'::bigint [])
     WITH ORDINALITY AS cut (operation_type, day, microseconds, place)
 CROSS JOIN LATERAL (
+    SELECT
+        greatest(cut.day, :'from'::timestamp) AS begins,
+        least(cut.day + interval '1 day', :'to'::timestamp) AS ends
+) AS span
+CROSS JOIN LATERAL pggit.metric_days(cut.operation_type, span.begins, span.ends) AS day (period_start)
+CROSS JOIN LATERAL (
     SELECT m.recorded_at, m.duration_microseconds
     FROM pggit.performance_metrics AS m
     WHERE m.operation_type = cut.operation_type
-        AND m.period_start = cut.day
+        AND m.period_start = day.period_start
         AND m.duration_microseconds > cut.microseconds
-        AND m.recorded_at >= :'from'::timestamp
-        AND m.recorded_at < :'to'::timestamp
+        AND m.recorded_at >= span.begins
+        AND m.recorded_at < span.ends
     ORDER BY m.recorded_at
     OFFSET 0
 ) AS metric;

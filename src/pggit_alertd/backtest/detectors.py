@@ -5,11 +5,12 @@ hour. Threshold alerts are pgGit's own, raised while a metric is recorded; they 
 the nightly recalculation would have kept.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from pggit_alertd.backtest.episodes import episodes
+from pggit_alertd.backtest.episodes import capped, episodes
 from pggit_alertd.backtest.model import ANOMALY, DEGRADATION, THRESHOLD, Period, Raised, Thresholds
 from pggit_alertd.database.pool import Database
 
@@ -17,11 +18,11 @@ Rows = Sequence[Mapping[str, Any]]
 
 STATEMENT_SECONDS = 60.0
 DAY = timedelta(days=1)
-HOUR = timedelta(hours=1)
+LOOK = timedelta(hours=3)
+"""How often the past is asked for degradation. It costs a quarter of a second a time, where the daemon's hourly look,
+which keeps what it knows from one to the next, costs some milliseconds. Looks that agree are one degradation."""
 LOOKBACK_DAYS = 7
 MIN_SAMPLES = 10
-EPISODE_GAP = HOUR
-"""Slow calls that are less than this apart are one anomaly, as in the scan that the daemon runs."""
 
 
 async def ask(database: Database, name: str, parameters: Mapping[str, Any]) -> Rows:
@@ -71,25 +72,30 @@ class Detectors:
         return sorted(raised, key=lambda alert: (alert.at, alert.operation_type, alert.alert_type))
 
     async def _anomalies(self, sigma: float | None, budget: float | None, min_ratio: float | None) -> list[Raised]:
-        findings: list[Raised] = []
+        findings: dict[str, list[Raised]] = defaultdict(list)
+        rules: dict[str, tuple[timedelta, int]] = {}
         for begin, end in self.windows:
             parameters = {"from": begin, "to": end, "sigma": sigma, "budget": budget, "min_ratio": min_ratio}
             for row in await ask(self._database, "backtest_anomalies", parameters):
-                at = row["recorded_at"]
-                findings.append(Raised(at, row["operation_type"], ANOMALY, row["severity"], at, at))
+                at, operation = row["recorded_at"], row["operation_type"]
+                findings[operation].append(Raised(at, operation, ANOMALY, row["severity"], at, at))
+                rules[operation] = (timedelta(seconds=row["episode_gap"]), row["alerts_per_hour"])
             self._step()
-        return list(episodes(findings, EPISODE_GAP))
+        raised: list[Raised] = []
+        for operation, (gap, per_hour) in rules.items():
+            raised += capped(episodes(findings[operation], gap), per_hour)
+        return raised
 
     async def _degradations(self, percent: float | None) -> list[Raised]:
         findings: list[Raised] = []
         for begin, end in self.windows:
-            hours = [begin + n * HOUR for n in range(1, int((end - begin) / HOUR) + 1)]
-            for row in await ask(self._database, "backtest_degradation", {"moments": hours, "percent": percent}):
+            moments = [begin + n * LOOK for n in range(1, int((end - begin) / LOOK) + 1)]
+            for row in await ask(self._database, "backtest_degradation", {"moments": moments, "percent": percent}):
                 at = row["moment"]
                 began = row["began_at"] or at
                 findings.append(Raised(at, row["operation_type"], DEGRADATION, "WARNING", began, at))
             self._step()
-        return list(episodes(findings, EPISODE_GAP))
+        return list(episodes(findings, LOOK))
 
     async def _violations(self, multiplier: float | None) -> list[Raised]:
         if self._baselines is None:
