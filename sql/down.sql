@@ -14,11 +14,12 @@ BEGIN
     LOOP
         EXECUTE v_drop.statement;
     END LOOP;
+    -- All in one statement, because views stand on views.
     FOR v_drop IN
-        SELECT format('DROP VIEW IF EXISTS pggit.%I', split_part(m.name, '.', 1)) AS statement
+        SELECT 'DROP VIEW IF EXISTS ' || string_agg(format('pggit.%I', split_part(m.name, '.', 1)), ', ') AS statement
         FROM pggit.alertd_migration AS m
         WHERE m.kind = 'view'
-        ORDER BY m.applied_at DESC
+        HAVING count(*) > 0
     LOOP
         EXECUTE v_drop.statement;
     END LOOP;

@@ -63,7 +63,18 @@ pggit.v_notification_failures,
 pggit.alert_snooze,
 pggit.alert_snooze_occurrence,
 pggit.alert_muted,
-pggit.v_active_snoozes
+pggit.v_active_snoozes,
+pggit.merge_rollup,
+pggit.merge_pair_rollup,
+pggit.merge_hour_rollup,
+pggit.merge_coverage,
+pggit.merge_figure,
+pggit.merge_part,
+pggit.v_merge_bottleneck_analysis,
+pggit.v_merge_success_tracking,
+pggit.v_merge_phase_timeline,
+pggit.v_merge_conflict_analysis,
+pggit.v_baseline_health
 FROM PUBLIC;
 
 DO $$
@@ -117,7 +128,15 @@ BEGIN
     pggit.performance_latency_profile,
     pggit.alert_finding,
     pggit.alert_muted,
-    pggit.v_active_snoozes
+    pggit.v_active_snoozes,
+    pggit.merge_rollup,
+    pggit.merge_pair_rollup,
+    pggit.merge_hour_rollup,
+    pggit.v_merge_bottleneck_analysis,
+    pggit.v_merge_success_tracking,
+    pggit.v_merge_phase_timeline,
+    pggit.v_merge_conflict_analysis,
+    pggit.v_baseline_health
     TO pggit_alertd_daemon, pggit_alertd_operator, pggit_alertd_reader;
 
     -- Kept by trigger; nobody may rewrite it.
@@ -201,6 +220,12 @@ BEGIN
             ('recalculate_all_baselines_rolling', 'pggit_alertd_daemon'),
             ('maintain_log_partitions', 'pggit_alertd_daemon'),
             ('purge_notifications', 'pggit_alertd_daemon'),
+            ('purge_settings_audit', 'pggit_alertd_daemon'),
+            ('refresh_merge_rollup', 'pggit_alertd_daemon'),
+            ('refresh_merge_rollup', 'pggit_alertd_operator'),
+            ('merge_hours', 'pggit_alertd_daemon'),
+            ('merge_hours', 'pggit_alertd_operator'),
+            ('merge_hours', 'pggit_alertd_reader'),
             ('self_check', 'pggit_alertd_daemon'),
             ('current_conditions', 'pggit_alertd_operator'),
             ('notify_operators', 'pggit_alertd_daemon'),

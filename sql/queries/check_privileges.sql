@@ -54,6 +54,8 @@ needed_function AS (
         ('recalculate_all_baselines_rolling'),
         ('maintain_log_partitions'),
         ('purge_notifications'),
+        ('purge_settings_audit'),
+        ('refresh_merge_rollup'),
         ('self_check')
     ) AS f (name)
 )

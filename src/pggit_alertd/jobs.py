@@ -127,15 +127,18 @@ def baselines(settings: Settings) -> Job:
 
 def retention(settings: Settings) -> Job:
     """Return the job that removes what is older than the limit."""
+    limits = {
+        "days": settings.retention_days,
+        "audit_days": settings.settings_audit_days,
+        "batch": RETENTION_BATCH,
+    }
 
     async def work(database: Database, seconds: float) -> Result:
         """Remove batch after batch, each in a transaction of its own, until a batch finds nothing."""
         removed: Counter[str] = Counter()
         while True:
             async with transaction(database, seconds) as connection:
-                batch = await rows(
-                    connection, "job_retention", {"days": settings.retention_days, "batch": RETENTION_BATCH}
-                )
+                batch = await rows(connection, "job_retention", limits)
             counts = {str(relation): int(deleted) for relation, deleted in batch if deleted}
             if not counts:
                 return dict(removed)
@@ -175,6 +178,28 @@ def partitions(settings: Settings) -> Job:
         statement_timeout=120,
         work=work,
         at_start=True,
+    )
+
+
+def merge_rollup(settings: Settings) -> Job:
+    """Return the job that sums up merges, so that the merge dashboards stay fast however many there are."""
+
+    async def work(database: Database, seconds: float) -> Result:
+        """Sum up if the sums lack enough; 0 says that they were good."""
+        async with transaction(database, seconds) as connection:
+            summed_up = (await rows(connection, "job_merge_rollup"))[0][0]
+        return {"summed_up": summed_up}
+
+    return Job(
+        name="merge_rollup",
+        description="Sums up merges for the dashboards",
+        schedule=settings.merge_rollup_schedule,
+        grace=300,
+        lease=120,
+        statement_timeout=60,
+        work=work,
+        at_start=True,
+        quiet=True,
     )
 
 
@@ -295,6 +320,7 @@ def registry(settings: Settings) -> tuple[Job, ...]:
         retention(settings),
         partitions(settings),
         maintenance_windows(settings),
+        merge_rollup(settings),
         recovery(settings),
         self_check(settings),
     )

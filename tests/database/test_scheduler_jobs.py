@@ -164,6 +164,7 @@ async def test_the_daemons_role_may_run_every_job_and_keep_the_schedule(
     assert await made.fetchall() == [
         ("baselines", "succeeded"),
         ("maintenance_windows", "succeeded"),
+        ("merge_rollup", "succeeded"),
         ("partitions", "succeeded"),
         ("recovery", "succeeded"),
         ("retention", "succeeded"),

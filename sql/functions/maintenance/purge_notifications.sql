@@ -87,7 +87,12 @@ BEGIN
     WHERE run.ctid = ANY (ARRAY(
         SELECT old.ctid FROM pggit.scheduled_job_run AS old
         WHERE old.slot < CASE
-                WHEN old.job IN ('recovery', 'self_check') THEN greatest(v_cutoff, now() - interval '7 days') ELSE v_cutoff
+                -- What runs several times an hour would fill the table: a list, range or step in the minute's field.
+                WHEN EXISTS (
+                    SELECT FROM pggit.scheduled_job AS job
+                    WHERE job.job = old.job AND split_part(job.schedule, ' ', 1) ~ '[*,/-]'
+                ) THEN greatest(v_cutoff, now() - interval '7 days')
+                ELSE v_cutoff
             END
             AND old.next_attempt_at IS NULL
         LIMIT p_batch FOR UPDATE SKIP LOCKED
@@ -206,6 +211,25 @@ BEGIN
     GET DIAGNOSTICS deleted = ROW_COUNT;
     RETURN NEXT;
 
+    -- An endpoint that nothing names any more: its settings are gone, or lead elsewhere.
+    relation := 'alert_destination';
+    DELETE FROM pggit.alert_destination AS destination
+    WHERE destination.destination_key = ANY (ARRAY(
+        SELECT old.destination_key FROM pggit.alert_destination AS old
+        WHERE greatest(old.last_success_at, old.last_failure_at) < v_cutoff
+            AND NOT EXISTS (
+                SELECT FROM pggit.alert_notification_settings AS s WHERE s.destination_key = old.destination_key
+            )
+            AND NOT EXISTS (SELECT FROM pggit.oncall_shift AS o WHERE o.destination_key = old.destination_key)
+            AND NOT EXISTS (
+                SELECT FROM pggit.alert_notification_queue AS q
+                WHERE q.destination_key = old.destination_key AND q.status = 'pending'
+            )
+        LIMIT p_batch FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
+
     relation := 'alertd_condition';
     DELETE FROM pggit.alertd_condition AS condition
     WHERE condition.condition_id = ANY (ARRAY(
@@ -219,6 +243,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION pggit.purge_notifications(interval, integer) IS
-'Removes what is older than the limit: finished notifications (never pending ones), delivery log, baseline history (candidates that still wait for a decision stay), scheduled runs (those of jobs that run every minute after a week), windows that are over and what they muted, episodes and who acknowledged what, on-call shifts, workers not heard of, conditions that are over. One batch a call; call it until every count is zero.';
+'Removes what is older than the limit: finished notifications (never pending ones), delivery log, baseline history (candidates that still wait for a decision stay), scheduled runs (those of jobs that run several times an hour after a week), windows that are over and what they muted, episodes and who acknowledged what, on-call shifts, workers not heard of, endpoints that nothing uses any more, conditions that are over. One batch a call; call it until every count is zero.';
 
 REVOKE ALL ON FUNCTION pggit.purge_notifications(interval, integer) FROM PUBLIC;

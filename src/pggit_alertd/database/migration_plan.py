@@ -42,7 +42,7 @@ async def survey(connection: AsyncConnection[Any], release: Release) -> Plan:
     found = any(row.checksum == FOUND for row in ledger)
     ours = kind is Kind.EMPTY or (bool(ledger) and not found)
     scripts = release.scripts(kind.branch_key, foundation=ours)
-    due = pending(scripts, ledger)
+    due = pending(scripts, ledger, absent=_dropped_views(release, columns))
     newer = downgrades(due, ledger, __version__)
     if newer:
         raise SchemaTooNew(
@@ -68,6 +68,11 @@ async def read_ledger(connection: AsyncConnection[Any]) -> tuple[Applied, ...]:
             )
         applied.append(Applied(ScriptKind(kind), name, checksum, release, applied_at))
     return tuple(applied)
+
+
+def _dropped_views(release: Release, columns: Columns) -> frozenset[str]:
+    """Return the views of this release that are not there: not applied yet, or dropped on purpose to hide them."""
+    return frozenset(view for view in release.view_names() if view not in columns)
 
 
 async def run(connection: AsyncConnection[Any], query: str, parameters: Mapping[str, str] | None = None) -> None:

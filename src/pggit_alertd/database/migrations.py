@@ -8,6 +8,7 @@ A function whose file vanished from the release stays in the database, because a
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -143,8 +144,13 @@ def bundled() -> Release:
     return Release(sql_directory())
 
 
-def pending(scripts: Sequence[Script], ledger: Sequence[Applied]) -> tuple[Script, ...]:
+def pending(
+    scripts: Sequence[Script], ledger: Sequence[Applied], *, absent: AbstractSet[str] = frozenset()
+) -> tuple[Script, ...]:
     """Return the files that have to be applied, in order.
+
+    `absent` are views that are not there, whatever the ledger says: dropping a dashboard is a way to hide it, which the
+    daemon's own check lets be, and `migrate up` to bring it back.
 
     Raises SchemaTooNew for a migration this release doesn't have, ChecksumDrift for one whose text has changed, and
     SchemaError if two releases disagree about a migration's number.
@@ -156,7 +162,7 @@ def pending(scripts: Sequence[Script], ledger: Sequence[Applied]) -> tuple[Scrip
         row = applied.get((script.kind, script.name))
         if row is None:
             due.append(script)
-        elif row.checksum != script.checksum:
+        elif row.checksum != script.checksum or (script.kind is ScriptKind.VIEW and script.name in absent):
             if script.kind.immutable:
                 raise ChecksumDrift(
                     f"sql/{script.path} differs from what release {row.release} applied on {row.applied_at:%Y-%m-%d}. "

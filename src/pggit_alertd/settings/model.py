@@ -270,6 +270,12 @@ class Settings(BaseSettings):
     partition_schedule: Annotated[str, values.CRON] = _setting(
         "Schedule", "When the delivery log's next partitions are made.", "15 * * * *"
     )
+    settings_audit_days: Annotated[int, values.whole(1, 36500)] = _setting(
+        "Schedule", "How many days it is kept who changed which notification setting.", 1095
+    )
+    merge_rollup_schedule: Annotated[str, values.CRON] = _setting(
+        "Schedule", "When merges are summed up for the merge dashboards.", "*/10 * * * *"
+    )
     window_schedule: Annotated[str, values.CRON] = _setting(
         "Schedule", "When recurring maintenance windows are worked out two weeks ahead.", "45 * * * *"
     )
