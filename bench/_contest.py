@@ -93,6 +93,8 @@ def show(figures: Iterable[Figure]) -> None:
         cpu = f"{each.cpu_ms:.2f}" if each.cpu_ms is not None else ""
         aim = f"{each.aim:g}" if each.aim is not None else ""
         mark = " MISSED" if each.missed else ""
+        if mark and each.cpu_ms is not None and each.aim is not None and each.cpu_ms <= each.aim:
+            mark += ", CPU within"
         print(
             f"{each.what:<50}{each.size:>15}{each.ms:>10.2f}{cpu:>10}{theirs:>12}{factor:>8}{aim:>7}{mark}"
             + (f"  {each.note}" if each.note else ""),
