@@ -53,6 +53,11 @@ pggit.performance_metric_histogram,
 pggit.performance_metric_histogram_day,
 pggit.performance_latency_profile,
 pggit.alert_finding,
+pggit.performance_hour_score,
+pggit.performance_score_reference,
+pggit.performance_score_span,
+pggit.degradation_setting,
+pggit.degradation_state,
 pggit.notification_settings_audit,
 pggit.v_alert_history,
 pggit.branch_ref,
@@ -127,6 +132,11 @@ BEGIN
     pggit.performance_metric_histogram_day,
     pggit.performance_latency_profile,
     pggit.alert_finding,
+    pggit.performance_hour_score,
+    pggit.performance_score_reference,
+    pggit.performance_score_span,
+    pggit.degradation_setting,
+    pggit.degradation_state,
     pggit.alert_muted,
     pggit.v_active_snoozes,
     pggit.merge_rollup,
@@ -160,6 +170,7 @@ BEGIN
     GRANT SELECT ON TABLE pggit.effective_notification_config TO pggit_alertd_daemon, pggit_alertd_operator;
     GRANT INSERT, UPDATE, DELETE ON TABLE pggit.alert_escalation_step TO pggit_alertd_operator;
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pggit.oncall_shift TO pggit_alertd_operator;
+    GRANT INSERT, UPDATE, DELETE ON TABLE pggit.degradation_setting TO pggit_alertd_operator;
 
     -- Everything but config and config_sealed, which hold addresses and keys.
     GRANT SELECT (
@@ -226,6 +237,17 @@ BEGIN
             ('merge_hours', 'pggit_alertd_daemon'),
             ('merge_hours', 'pggit_alertd_operator'),
             ('merge_hours', 'pggit_alertd_reader'),
+            ('raise_degradation_alerts', 'pggit_alertd_daemon'),
+            ('refresh_hour_scores', 'pggit_alertd_daemon'),
+            ('degradation_scan', 'pggit_alertd_daemon'),
+            ('degradation_scan', 'pggit_alertd_operator'),
+            ('degradation_scan', 'pggit_alertd_reader'),
+            ('detect_performance_degradation', 'pggit_alertd_daemon'),
+            ('detect_performance_degradation', 'pggit_alertd_operator'),
+            ('detect_performance_degradation', 'pggit_alertd_reader'),
+            ('detect_correlated_degradation', 'pggit_alertd_daemon'),
+            ('detect_correlated_degradation', 'pggit_alertd_operator'),
+            ('detect_correlated_degradation', 'pggit_alertd_reader'),
             ('self_check', 'pggit_alertd_daemon'),
             ('current_conditions', 'pggit_alertd_operator'),
             ('notify_operators', 'pggit_alertd_daemon'),

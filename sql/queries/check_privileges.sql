@@ -56,7 +56,10 @@ needed_function AS (
         ('purge_notifications'),
         ('purge_settings_audit'),
         ('refresh_merge_rollup'),
-        ('self_check')
+        ('self_check'),
+        ('refresh_performance_histograms'),
+        ('refresh_hour_scores'),
+        ('raise_degradation_alerts')
     ) AS f (name)
 )
 

@@ -313,6 +313,30 @@ def maintenance_windows(settings: Settings) -> Job:
     )
 
 
+def degradation(settings: Settings) -> Job:
+    """Return the job that looks for operations that became slower, and raises alerts about them."""
+
+    async def work(database: Database, seconds: float) -> Result:
+        """Bring histograms and scores up to the metrics, then judge; each step is committed by itself."""
+        async with transaction(database, seconds) as connection:
+            await rows(connection, "job_histograms")
+        async with transaction(database, seconds) as connection:
+            scored = (await rows(connection, "job_hour_scores"))[0][0]
+        async with transaction(database, seconds) as connection:
+            judged, insufficient, degraded, told = (await rows(connection, "job_degradation"))[0]
+        return {"scored": scored, "judged": judged, "insufficient": insufficient, "degraded": degraded, "told": told}
+
+    return Job(
+        name="degradation",
+        description="Looks for operations that became slower, and raises alerts",
+        schedule=settings.degradation_schedule,
+        grace=3000,
+        lease=900,
+        statement_timeout=240,
+        work=work,
+    )
+
+
 def registry(settings: Settings) -> tuple[Job, ...]:
     """Return every job there is."""
     return (
@@ -323,4 +347,5 @@ def registry(settings: Settings) -> tuple[Job, ...]:
         merge_rollup(settings),
         recovery(settings),
         self_check(settings),
+        degradation(settings),
     )

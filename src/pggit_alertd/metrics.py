@@ -27,7 +27,16 @@ CHANNELS = ("email", "slack", "pagerduty", "webhook", "apprise")
 OUTCOMES = (*(outcome.value for outcome in Outcome), "superseded")
 REASONS = tuple(reason.value for reason in Reason)
 STATUSES = ("pending", "held", "failed")
-JOBS = ("baselines", "retention", "partitions", "maintenance_windows", "merge_rollup", "recovery", "self_check")
+JOBS = (
+    "baselines",
+    "retention",
+    "partitions",
+    "maintenance_windows",
+    "merge_rollup",
+    "recovery",
+    "self_check",
+    "degradation",
+)
 JOB_OUTCOMES = ("succeeded", "failed", "released", "busy", "superseded", "missed")
 # What the router counts. Reasons that are only logged (already_told, discarded and so on) have no series.
 SUPPRESSIONS = ("no_matching_setting", "alert_deleted", "snoozed", "maintenance")

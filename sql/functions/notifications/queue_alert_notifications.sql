@@ -217,7 +217,10 @@ BEGIN
                 'user_name', left(t.user_name, 200),
                 'metric_id', t.metric_id,
                 'escalated', nullif(t.escalated, FALSE),
-                'note', t.note,
+                'note', CASE
+                    WHEN t.alert_type = 'DEGRADATION' THEN nullif(concat_ws(' ', t.note, pggit.degradation_note(t.alert_id)), '')
+                    ELSE t.note
+                END,
                 'episode', t.episode_id
             )),
             t.occurred_at,

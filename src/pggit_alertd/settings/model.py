@@ -279,6 +279,9 @@ class Settings(BaseSettings):
     window_schedule: Annotated[str, values.CRON] = _setting(
         "Schedule", "When recurring maintenance windows are worked out two weeks ahead.", "45 * * * *"
     )
+    degradation_schedule: Annotated[str, values.CRON] = _setting(
+        "Schedule", "When operations are looked at that became slower within the last day.", "10 * * * *"
+    )
 
     muted_still: Annotated[float, values.duration(1, 7 * 86400)] = _setting(
         "Suppression",

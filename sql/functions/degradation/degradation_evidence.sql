@@ -1,0 +1,267 @@
+-- For every hour at which the operations may have become slower: how much slower the calls since are than those
+-- before, and how unlikely that is by chance. One row per operation and possible change.
+--
+-- Two random parts are told apart, by analysis of variance of the history's hours: calls differ within an hour, and
+-- hours differ from one another (between_hours), each remembering the one before (memory). An hour of k calls has the
+-- weight 1 / (between + within / k). So an operation with two calls an hour is judged by its calls, and a busy
+-- one by its hours, and neither pretends to know more than it does.
+--
+-- What the calls since the change are compared with is a mean of the window's earlier hours and of the history, each by
+-- its precision. The history knows more, but days differ too; their variance beyond that of the hours is added to it.
+-- The change may also lie at or before the window's start: then there is only the history to compare with.
+--
+-- The share of slow calls is compared as two binomial shares: a tail that grows hardly moves a mean.
+CREATE OR REPLACE FUNCTION pggit.degradation_evidence(
+    p_operation_type text,
+    p_from timestamp,
+    p_to timestamp,
+    p_days integer
+)
+RETURNS TABLE (
+    operation_type text,
+    change_at timestamp,
+    hours_after bigint,
+    calls_after double precision,
+    log_ratio double precision,
+    level_z double precision,
+    slow_share_before double precision,
+    slow_share_after double precision,
+    tail_z double precision
+)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pggit, pg_temp
+SET plan_cache_mode = force_custom_plan
+SET jit = off
+SET enable_mergejoin = off
+AS $$
+WITH hour AS MATERIALIZED (
+    SELECT
+        s.operation_type,
+        s.hour_start,
+        s.hour_start >= p_from AS in_window,
+        s.call_count::double precision AS calls,
+        s.slow_count::double precision AS slow,
+        s.score_sum,
+        s.score_squares,
+        s.score_sum / s.call_count AS score,
+        s.level_sum / s.call_count AS level
+    FROM pggit.hour_scores(p_operation_type, p_from, p_to, p_days) AS s
+),
+
+history_hour AS (
+    SELECT
+        h.*,
+        floor(extract(EPOCH FROM p_from - h.hour_start)::double precision / 86400.001) AS days_ago,
+        CASE
+            WHEN h.hour_start - lag(h.hour_start) OVER earlier = interval '1 hour'
+                THEN sqrt(h.calls * lag(h.calls) OVER earlier)
+        END AS pair_weight,
+        lag(h.score) OVER earlier AS score_before
+    FROM hour AS h
+    WHERE NOT h.in_window
+    WINDOW earlier AS (PARTITION BY h.operation_type ORDER BY h.hour_start)
+),
+
+history_day AS (
+    SELECT
+        h.operation_type,
+        h.days_ago,
+        sum(h.calls) AS calls,
+        count(*) AS hours,
+        sum(h.score_sum) AS score_sum,
+        sum(h.score_squares) AS score_squares,
+        sum(h.score_sum * h.score) AS hour_squares,
+        sum(h.calls * h.calls) AS calls_squared,
+        sum(h.pair_weight) AS pair_weight,
+        sum(h.pair_weight * h.score * h.score_before) AS pair_products,
+        sum(h.pair_weight * (h.score + h.score_before)) AS pair_sums
+    FROM history_hour AS h
+    GROUP BY h.operation_type, h.days_ago
+),
+
+history AS (
+    SELECT
+        d.operation_type,
+        sum(d.calls) AS calls,
+        sum(d.hours) AS hours,
+        sum(d.score_sum) / sum(d.calls) AS mean,
+        sum(d.score_squares) AS score_squares,
+        sum(d.hour_squares) AS hour_squares,
+        sum(d.calls_squared) AS calls_squared,
+        sum(d.pair_weight) AS pair_weight,
+        sum(d.pair_products) AS pair_products,
+        sum(d.pair_sums) AS pair_sums,
+        avg(d.calls) AS day_calls,
+        coalesce(var_samp(d.score_sum / d.calls) FILTER (WHERE d.calls >= 5), 0) AS day_variance
+    FROM history_day AS d
+    GROUP BY d.operation_type
+    HAVING sum(d.hours) >= 12
+),
+
+variance AS (
+    SELECT
+        h.*,
+        greatest(
+            CASE
+                WHEN h.calls - h.hours >= 30 THEN (h.score_squares - h.hour_squares) / (h.calls - h.hours)
+                ELSE h.score_squares / h.calls - h.mean * h.mean
+            END,
+            1e-6
+        ) AS within,
+        coalesce(
+            (h.pair_products - h.mean * h.pair_sums + h.mean * h.mean * h.pair_weight) / nullif(h.pair_weight, 0), 0
+        ) AS covariance
+    FROM history AS h
+),
+
+-- A twentieth of a standard deviation from hour to hour is assumed where less was seen.
+model AS MATERIALIZED (
+    SELECT
+        v.*,
+        least(greatest(v.covariance / part.between_hours, 0), 0.9) AS memory,
+        part.between_hours
+    FROM variance AS v
+    CROSS JOIN LATERAL (
+        SELECT greatest(
+            (v.hour_squares - v.calls * v.mean * v.mean - (v.hours - 1) * v.within)
+            / nullif(v.calls - v.calls_squared / v.calls, 0),
+            v.covariance,
+            0.0025
+        ) AS between_hours
+    ) AS part
+),
+
+weighted AS MATERIALIZED (
+    SELECT
+        h.*,
+        1 / (m.between_hours + m.within / h.calls) AS weight
+    FROM hour AS h
+    INNER JOIN model AS m ON h.operation_type = m.operation_type
+),
+
+history_mean AS MATERIALIZED (
+    SELECT
+        m.operation_type,
+        m.between_hours,
+        (1 + m.memory) / (1 - m.memory) AS inflation,
+        w.score,
+        w.level,
+        w.calls,
+        w.slow,
+        pggit.weighted_mean_variance(w.weight, w.weight_squares, m.between_hours, m.memory)
+        + 1.3 * greatest(m.day_variance - day.expected, 0) + 0.25 * day.expected AS variance,
+        m.memory
+    FROM model AS m
+    INNER JOIN (
+        SELECT
+            w.operation_type,
+            sum(w.weight) AS weight,
+            sum(w.weight * w.weight) AS weight_squares,
+            sum(w.weight * w.score) / sum(w.weight) AS score,
+            sum(w.weight * w.level) / sum(w.weight) AS level,
+            sum(w.calls) AS calls,
+            sum(w.slow) AS slow
+        FROM weighted AS w
+        WHERE NOT w.in_window
+        GROUP BY w.operation_type
+    ) AS w ON m.operation_type = w.operation_type
+    CROSS JOIN LATERAL (
+        SELECT
+            m.within / m.day_calls
+            + m.between_hours * least((1 + m.memory) / (1 - m.memory) / 24, 1) AS expected
+    ) AS day
+),
+
+running AS (
+    SELECT
+        w.operation_type,
+        w.hour_start,
+        count(*) OVER since AS hours,
+        sum(w.calls) OVER since AS calls,
+        sum(w.slow) OVER since AS slow,
+        sum(w.weight) OVER since AS weight,
+        sum(w.weight * w.weight) OVER since AS weight_squares,
+        sum(w.weight * w.score) OVER since AS score,
+        sum(w.weight * w.level) OVER since AS level,
+        count(*) OVER whole AS all_hours,
+        sum(w.calls) OVER whole AS all_calls,
+        sum(w.slow) OVER whole AS all_slow,
+        sum(w.weight) OVER whole AS all_weight,
+        sum(w.weight * w.weight) OVER whole AS all_weight_squares,
+        sum(w.weight * w.score) OVER whole AS all_score,
+        sum(w.weight * w.level) OVER whole AS all_level
+    FROM weighted AS w
+    WHERE w.in_window
+    WINDOW
+        since AS (PARTITION BY w.operation_type ORDER BY w.hour_start DESC),
+        whole AS (PARTITION BY w.operation_type)
+),
+
+-- One call since the change proves nothing, nor does one hour.
+split AS (
+    SELECT
+        r.operation_type,
+        r.hour_start,
+        r.hours,
+        r.calls,
+        r.slow,
+        r.score / r.weight AS score_after,
+        r.level / r.weight AS level_after,
+        pggit.weighted_mean_variance(r.weight, r.weight_squares, h.between_hours, h.memory) AS variance_after,
+        CASE
+            WHEN r.all_hours > r.hours THEN (r.all_score - r.score) / (r.all_weight - r.weight) ELSE 0
+        END AS score_before,
+        CASE
+            WHEN r.all_hours > r.hours THEN (r.all_level - r.level) / (r.all_weight - r.weight) ELSE 0
+        END AS level_before,
+        CASE
+            WHEN r.all_hours > r.hours
+                THEN 1 / pggit.weighted_mean_variance(
+                    r.all_weight - r.weight,
+                    greatest(r.all_weight_squares - r.weight_squares, 0),
+                    h.between_hours,
+                    h.memory
+                )
+            ELSE 0
+        END AS precision_before,
+        1 / h.variance AS precision_history,
+        h.score AS score_history,
+        h.level AS level_history,
+        h.calls + r.all_calls - r.calls AS calls_before,
+        (h.slow + r.all_slow - r.slow) / (h.calls + r.all_calls - r.calls) AS share_before,
+        r.slow / r.calls AS share_after
+    FROM running AS r
+    INNER JOIN history_mean AS h ON r.operation_type = h.operation_type
+    WHERE r.hours >= 2 AND r.calls >= 5
+),
+
+compared AS (
+    SELECT
+        s.*,
+        s.precision_before + s.precision_history AS precision_all,
+        (s.slow + s.share_before * s.calls_before) / (s.calls + s.calls_before) AS share_all
+    FROM split AS s
+)
+
+SELECT
+    c.operation_type,
+    c.hour_start,
+    c.hours,
+    c.calls,
+    c.level_after
+    - (c.precision_before * c.level_before + c.precision_history * c.level_history) / c.precision_all,
+    (
+        c.score_after
+        - (c.precision_before * c.score_before + c.precision_history * c.score_history) / c.precision_all
+    ) / sqrt(c.variance_after + 1 / c.precision_all),
+    c.share_before,
+    c.share_after,
+    (c.share_after - c.share_before)
+    / sqrt(greatest(c.share_all, 0.02) * greatest(1 - c.share_all, 0.001) * (1 / c.calls + 1 / c.calls_before))
+FROM compared AS c
+$$;
+
+COMMENT ON FUNCTION pggit.degradation_evidence(text, timestamp, timestamp, integer) IS
+'What speaks for each possible change within a span of full hours, for one operation or all; for degradation_scan. Operations with less than twelve hours of history are left out.';
+
+REVOKE EXECUTE ON FUNCTION pggit.degradation_evidence(text, timestamp, timestamp, integer) FROM PUBLIC;
