@@ -13,6 +13,7 @@ FROM pggit.find_anomalies(
     pggit.watched_operations(), :'from'::timestamp, :'to'::timestamp - interval '1 microsecond', TRUE, 'slow', 7,
     :'sigma'::numeric, :'budget'::numeric, :'min_ratio'::numeric
 ) AS found
-INNER JOIN pggit.anomaly_settings(pggit.watched_operations()) AS setting ON found.operation_type = setting.operation_type
+INNER JOIN pggit.anomaly_settings(pggit.watched_operations()) AS setting
+    ON found.operation_type = setting.operation_type
 WHERE setting.enabled
 ORDER BY found.recorded_at, found.metric_id;

@@ -4,10 +4,19 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import NamedTuple
 
 from pggit_alertd.backtest.model import Raised
 
 HOUR = timedelta(hours=1)
+
+
+class Sight(NamedTuple):
+    """A degradation as one look found it: how many percent slower, and from how many more on it is told again."""
+
+    finding: Raised
+    percent: float
+    worse_percent: float
 
 
 def episodes(findings: Iterable[Raised], gap: timedelta) -> Iterator[Raised]:
@@ -38,3 +47,25 @@ def capped(alerts: Iterable[Raised], per_hour: int) -> Iterator[Raised]:
         if len(recent) < per_hour:
             recent.append(alert)
             yield alert
+
+
+def told(sights: Iterable[Sight]) -> list[Raised]:
+    """Return the alerts about degradations, seen in order of time: each is told once, and again when it got worse.
+
+    What began before an operation was last seen degraded is the same degradation, as in the job that the daemon runs.
+    """
+    alerts: list[Raised] = []
+    latest: dict[str, tuple[int, Sight]] = {}
+    for sight in sights:
+        finding = sight.finding
+        place, known = latest.get(finding.operation_type, (0, None))
+        if (
+            known is None
+            or finding.since > alerts[place].until
+            or 1 + sight.percent / 100 >= (1 + known.percent / 100) * (1 + sight.worse_percent / 100)
+        ):
+            latest[finding.operation_type] = (len(alerts), sight)
+            alerts.append(finding)
+        else:
+            alerts[place] = replace(alerts[place], until=finding.until)
+    return alerts

@@ -67,7 +67,10 @@ async def replay(database: Database, request: Request, progress: Progress) -> re
         metrics=facts["metrics"],
         before=outcomes[0],
         after=outcomes[1] if len(outcomes) > 1 else None,
-        notes=list(_notes(facts, period)),
+        notes=[
+            *_notes(facts, period),
+            f"Degradation was looked for every {detectors.look_hours} h; the daemon does it every hour.",
+        ],
     )
 
 
