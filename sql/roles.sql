@@ -149,6 +149,9 @@ BEGIN
     pggit.v_baseline_health
     TO pggit_alertd_daemon, pggit_alertd_operator, pggit_alertd_reader;
 
+    GRANT SELECT ON TABLE pggit.anomaly_scan_state TO pggit_alertd_operator;
+    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pggit.anomaly_detection_settings TO pggit_alertd_operator;
+
     -- Kept by trigger; nobody may rewrite it.
     GRANT SELECT ON TABLE pggit.notification_settings_audit TO pggit_alertd_operator, pggit_alertd_reader;
 
@@ -228,6 +231,12 @@ BEGIN
             ('latency_hours', 'pggit_alertd_operator'),
             ('latency_profile', 'pggit_alertd_daemon'),
             ('latency_profile', 'pggit_alertd_operator'),
+            ('find_anomalies', 'pggit_alertd_operator'),
+            ('watched_operations', 'pggit_alertd_operator'),
+            ('anomaly_settings', 'pggit_alertd_operator'),
+            ('anomaly_limits', 'pggit_alertd_operator'),
+            ('anomaly_profiles', 'pggit_alertd_operator'),
+            ('metric_days', 'pggit_alertd_operator'),
             ('recalculate_all_baselines_rolling', 'pggit_alertd_daemon'),
             ('maintain_log_partitions', 'pggit_alertd_daemon'),
             ('purge_notifications', 'pggit_alertd_daemon'),

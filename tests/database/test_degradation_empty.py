@@ -22,9 +22,9 @@ async def test_an_empty_installation_is_insufficient_not_stable(alerts: Alerts) 
     assert scanned == [("INSUFFICIENT_DATA", "unknown", None)]
     assert await alerts.rows("SELECT * FROM pggit.detect_correlated_degradation()") == []
     assert await alerts.value("SELECT pggit.refresh_hour_scores()") == 0
-    assert await alerts.rows("SELECT insufficient > 30, judged, degraded, told FROM pggit.raise_degradation_alerts()") == [
-        (True, 0, 0, 0)
-    ]
+    assert await alerts.rows(
+        "SELECT insufficient > 30, judged, degraded, told FROM pggit.raise_degradation_alerts()"
+    ) == [(True, 0, 0, 0)]
     for nothing in ("NULL", "'x'"):
         for statement in (
             f"pggit.degradation_evidence({nothing}, '2026-01-01', '2026-01-02', 7)",

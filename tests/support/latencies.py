@@ -9,7 +9,9 @@ import psycopg
 
 WIDTH = math.log(1.01 / 0.99)
 HOUR = timedelta(hours=1)
-ORDINARY: Sequence[float] = tuple(math.exp(0.3 * z) for z in (-1.6, -1.1, -0.8, -0.5, -0.3, -0.1, 0.1, 0.3, 0.5, 0.8, 1.1, 2))
+ORDINARY: Sequence[float] = tuple(
+    math.exp(0.3 * z) for z in (-1.6, -1.1, -0.8, -0.5, -0.3, -0.1, 0.1, 0.3, 0.5, 0.8, 1.1, 2)
+)
 """Twelve calls, as multiples of their median: the quantiles of a log-normal distribution."""
 
 INSERT = """
@@ -41,9 +43,7 @@ def ordinary(
     return hourly
 
 
-def store(
-    connection: psycopg.Connection, operation: str, begin: datetime, end: datetime, hourly: Hourly
-) -> None:
+def store(connection: psycopg.Connection, operation: str, begin: datetime, end: datetime, hourly: Hourly) -> None:
     """Store the histograms of an operation's hours from `begin` to before `end`; hours without calls have none."""
     rows = []
     hour = begin
