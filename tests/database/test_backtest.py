@@ -9,14 +9,14 @@ import psycopg
 import pytest
 
 from pggit_alertd.backtest import Request, Thresholds
-from pggit_alertd.backtest.model import THRESHOLD, Pair, Raised
+from pggit_alertd.backtest.model import ANOMALY, DEGRADATION, THRESHOLD, Pair, Raised
 from pggit_alertd.backtest.replay import route
 from pggit_alertd.database.pool import Database
 from pggit_alertd.errors import BacktestEmpty, BacktestRefused
+from pggit_alertd.workload import Event, Kind, Operation, Workload, rows, store
+from pggit_alertd.workload.families import LogNormal
 from support.alerts import Alerts
 from support.backtests import day, record, refresh, replayed
-
-pytestmark = pytest.mark.servers
 
 Connection = psycopg.AsyncConnection[Any]
 HOUR = timedelta(hours=1)
@@ -32,6 +32,7 @@ async def routed(dsn: str, alerts: Sequence[Raised]) -> list[Pair]:
         await database.close()
 
 
+@pytest.mark.servers
 async def test_calls_above_a_multiple_of_the_p99_are_alerts(database: str, connection: Connection) -> None:
     """A threshold alert is each call slower than the multiplier times the p99 of the week before, on its day."""
     await record(connection, "commit", 10_000, start=day(0), end=day(10))
@@ -89,6 +90,7 @@ async def test_an_operation_without_a_baseline_has_no_threshold(database: str, c
     assert report.before.total(THRESHOLD) == 0
 
 
+@pytest.mark.servers
 async def test_routing_decides_as_the_router_does(database: str, connection: Connection) -> None:
     """Severity after escalation and the settings that match are those that route_alerts finds for the same alerts."""
     alerts = Alerts(connection)
@@ -198,5 +200,63 @@ async def test_missing_histograms_and_young_data_are_noted(database: str, connec
     assert "SELECT pggit.refresh_performance_histograms()" in report.notes[0]
     assert "Metrics begin on 2025-03-03 00:00:00: before 2025-03-10 00:00:00" in report.notes[1]
     await refresh(connection)
-    (note,) = (await replayed(database, Request(day(0), day(2)))).notes
-    assert note.startswith("Metrics begin on")
+    young, looks = (await replayed(database, Request(day(0), day(2)))).notes
+    assert young.startswith("Metrics begin on")
+    assert looks.startswith("Degradation was looked for every 2 h")
+
+
+@pytest.mark.servers
+async def test_what_befell_a_workload_is_found(database: str, connection: Connection) -> None:
+    """Spikes become anomalies and a slower level a degradation, nothing else does, and other thresholds find less."""
+    spikes = Event(Kind.SPIKE, day(8), day(9), factor=12, share=0.02)
+    level = Event(Kind.LEVEL, day(8.5), day(9), factor=2.5)
+    workload = Workload(
+        seed=5,
+        start=day(0),
+        days=9,
+        operations=(
+            Operation("spiky", LogNormal(0.3), 5_000, 500, events=(spikes,)),
+            Operation("slower", LogNormal(0.3), 20_000, 500, events=(level,)),
+            Operation("healthy", LogNormal(0.3), 20_000, 500),
+        ),
+    )
+    with psycopg.connect(database, autocommit=True) as plain:
+        truth = store(plain, workload)
+    await refresh(connection)
+    report = await replayed(database, Request(day(8), day(9), Thresholds(sigma=19, degradation_percent=500), truth))
+    assert report.after is not None
+    assert (report.operations, report.metrics) == (3, sum(each.recorded_at >= day(8) for each in rows(workload)))
+    before, after = report.before.accuracy, report.after.accuracy
+    assert before is not None
+    assert after is not None
+    assert before.recall == 1
+    assert before.by_kind["spike"][0] > 5
+    assert before.by_kind["level"] == (1, 1)
+    assert before.precision is not None
+    assert before.precision > 0.8
+    assert before.by_type["DEGRADATION"][1] == 0
+    assert {each.operation_type for each in report.before.alerts if each.alert_type == DEGRADATION} == {"slower"}
+    assert report.before.per_operation["spiky", ANOMALY] > 1
+    assert report.after.total(ANOMALY) == report.after.total(DEGRADATION) == 0
+    assert report.after.total(THRESHOLD) == report.before.total(THRESHOLD)
+
+
+async def test_what_is_switched_off_or_capped_raises_nothing(database: str, connection: Connection) -> None:
+    """The replay goes by each operation's settings: whether it is watched, and how many alerts an hour may have."""
+    await record(connection, "commit", 10_000, start=day(0), end=day(9), every="2 minutes")
+    await record(connection, "merge", 10_000, start=day(0), end=day(9), every="2 minutes")
+    for operation in ("commit", "merge"):
+        await record(connection, operation, 90_000, start=day(8.5), end=day(8.5) + HOUR, every="10 minutes")
+    await refresh(connection)
+    await connection.execute(
+        "UPDATE pggit.anomaly_detection_settings SET episode_gap = '1 minute' WHERE operation_type = '*'"
+    )
+    report = await replayed(database, Request(day(8), day(9)))
+    assert report.before.per_operation["commit", ANOMALY] == 3
+    await connection.execute(
+        "INSERT INTO pggit.anomaly_detection_settings (operation_type, enabled, alerts_per_hour)"
+        " VALUES ('commit', TRUE, 1), ('merge', FALSE, NULL)"
+    )
+    report = await replayed(database, Request(day(8), day(9)))
+    assert report.before.per_operation["commit", ANOMALY] == 1
+    assert ("merge", ANOMALY) not in report.before.per_operation

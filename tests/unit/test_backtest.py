@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pggit_alertd.backtest.accuracy import judge
-from pggit_alertd.backtest.episodes import episodes
+from pggit_alertd.backtest.episodes import Sight, capped, episodes, told
 from pggit_alertd.backtest.messages import TOGETHER, messages, spoken
 from pggit_alertd.backtest.model import Pair, Period, Raised
 from pggit_alertd.workload import Label
@@ -50,6 +50,38 @@ def test_findings_an_hour_apart_are_one_alert() -> None:
         ("merge", "ANOMALY", NOON + HOUR / 2, NOON + HOUR / 2, "WARNING"),
     ]
     assert list(episodes([], HOUR)) == []
+
+
+def test_an_hour_has_room_for_so_many_alerts() -> None:
+    """What is over the cap is left out, and counts for nothing; an hour later there is room again."""
+    alerts = [raised(minutes) for minutes in (0, 10, 20, 59, 60, 69, 71)]
+    assert [(each.at - NOON) / timedelta(minutes=1) for each in capped(alerts, 2)] == [0, 10, 60, 71]
+    assert list(capped(alerts, 0)) == []
+
+
+def test_a_degradation_is_told_once_and_again_when_it_gets_worse() -> None:
+    """What began before it was last seen is the same one; half as slow again, or a later beginning, is told."""
+    looks = [
+        (0, "commit", -60, 30.0),
+        (60, "commit", -50, 40.0),
+        (60, "merge", 30, 40.0),
+        (120, "commit", -60, 96.0),
+        (180, "commit", 90, 190.0),
+        (240, "commit", 200, 25.0),
+    ]
+    sights = [
+        Sight(raised(at, name, kind="DEGRADATION", since=began), percent, 50.0) for at, name, began, percent in looks
+    ]
+    alerts = [
+        (each.operation_type, *((moment - NOON) / timedelta(minutes=1) for moment in (each.at, each.since, each.until)))
+        for each in told(sights)
+    ]
+    assert alerts == [
+        ("commit", 0, -60, 60),
+        ("merge", 60, 30, 60),
+        ("commit", 120, -60, 180),
+        ("commit", 240, 200, 240),
+    ]
 
 
 def test_the_first_goes_out_at_once_and_the_rest_in_digests() -> None:

@@ -67,10 +67,7 @@ async def replay(database: Database, request: Request, progress: Progress) -> re
         metrics=facts["metrics"],
         before=outcomes[0],
         after=outcomes[1] if len(outcomes) > 1 else None,
-        notes=[
-            *_notes(facts, period),
-            f"Degradation was looked for every {detectors.look_hours} h; the daemon does it every hour.",
-        ],
+        notes=[*_notes(facts, period), _looks(detectors.look_hours)],
     )
 
 
@@ -134,6 +131,12 @@ def _notes(facts: Mapping[str, Any], period: Period) -> Iterator[str]:
             f"Metrics begin on {_shown(facts['oldest'])}: before {_shown(week)} detectors know less than the week "
             "they want, and say less."
         )
+
+
+def _looks(hours: int) -> str:
+    if hours == 1:
+        return "Degradation was looked for every hour, as the daemon does."
+    return f"Degradation was looked for every {hours} h; the daemon looks every hour."
 
 
 def _shown(moment: datetime) -> str:

@@ -78,10 +78,12 @@ def outcome(
     accuracy: Accuracy | None,
 ) -> Outcome:
     """Add up what was raised and what routing made of it."""
+    last = period.end - timedelta(microseconds=1)
     per_day: dict[date, Counter[str]] = {day: Counter() for day in _days(period)}
     per_operation: Counter[tuple[str, str]] = Counter()
     for alert in alerts:
-        per_day[alert.at.date()][alert.alert_type] += 1
+        # A look at the period's end is about the time before it.
+        per_day[min(alert.at, last).date()][alert.alert_type] += 1
         per_operation[alert.operation_type, alert.alert_type] += 1
     heard: dict[int, list[Pair]] = defaultdict(list)
     unheard = 0
