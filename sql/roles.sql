@@ -58,6 +58,10 @@ pggit.performance_score_reference,
 pggit.performance_score_span,
 pggit.degradation_setting,
 pggit.degradation_state,
+pggit.anomaly_detection_settings,
+pggit.anomaly_whitelist,
+pggit.anomaly_episode,
+pggit.anomaly_scan_state,
 pggit.notification_settings_audit,
 pggit.v_alert_history,
 pggit.branch_ref,
@@ -137,6 +141,10 @@ BEGIN
     pggit.performance_score_span,
     pggit.degradation_setting,
     pggit.degradation_state,
+    pggit.anomaly_detection_settings,
+    pggit.anomaly_whitelist,
+    pggit.anomaly_episode,
+    pggit.anomaly_scan_state,
     pggit.alert_muted,
     pggit.v_active_snoozes,
     pggit.merge_rollup,
@@ -148,9 +156,6 @@ BEGIN
     pggit.v_merge_conflict_analysis,
     pggit.v_baseline_health
     TO pggit_alertd_daemon, pggit_alertd_operator, pggit_alertd_reader;
-
-    GRANT SELECT ON TABLE pggit.anomaly_scan_state TO pggit_alertd_operator;
-    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pggit.anomaly_detection_settings TO pggit_alertd_operator;
 
     -- Kept by trigger; nobody may rewrite it.
     GRANT SELECT ON TABLE pggit.notification_settings_audit TO pggit_alertd_operator, pggit_alertd_reader;
@@ -172,6 +177,8 @@ BEGIN
     GRANT UPDATE (enabled) ON TABLE pggit.scheduled_job TO pggit_alertd_operator;
     GRANT SELECT ON TABLE pggit.effective_notification_config TO pggit_alertd_daemon, pggit_alertd_operator;
     GRANT INSERT, UPDATE, DELETE ON TABLE pggit.alert_escalation_step TO pggit_alertd_operator;
+    GRANT INSERT, UPDATE, DELETE ON TABLE pggit.anomaly_detection_settings TO pggit_alertd_operator;
+    GRANT INSERT, UPDATE, DELETE ON TABLE pggit.anomaly_whitelist TO pggit_alertd_operator;
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pggit.oncall_shift TO pggit_alertd_operator;
     GRANT INSERT, UPDATE, DELETE ON TABLE pggit.degradation_setting TO pggit_alertd_operator;
 
@@ -237,6 +244,16 @@ BEGIN
             ('anomaly_limits', 'pggit_alertd_operator'),
             ('anomaly_profiles', 'pggit_alertd_operator'),
             ('metric_days', 'pggit_alertd_operator'),
+            ('scan_anomalies', 'pggit_alertd_daemon'),
+            ('scan_anomalies', 'pggit_alertd_operator'),
+            ('detect_all_anomalies', 'pggit_alertd_daemon'),
+            ('detect_all_anomalies', 'pggit_alertd_operator'),
+            ('detect_anomalies_statistical', 'pggit_alertd_daemon'),
+            ('detect_anomalies_statistical', 'pggit_alertd_operator'),
+            ('anomaly_detection_status', 'pggit_alertd_daemon'),
+            ('anomaly_detection_status', 'pggit_alertd_operator'),
+            ('anomaly_detection_status', 'pggit_alertd_reader'),
+            ('create_anomaly_alert', 'pggit_alertd_operator'),
             ('recalculate_all_baselines_rolling', 'pggit_alertd_daemon'),
             ('maintain_log_partitions', 'pggit_alertd_daemon'),
             ('purge_notifications', 'pggit_alertd_daemon'),

@@ -28,13 +28,16 @@ CREATE TABLE pggit.anomaly_detection_settings (
     ),
     CONSTRAINT anomaly_detection_settings_ratio_is_a_factor CHECK (min_ratio >= 1 AND min_ratio < 1000000),
     CONSTRAINT anomaly_detection_settings_samples_are_enough CHECK (min_samples BETWEEN 2 AND 1000000),
-    CONSTRAINT anomaly_detection_settings_critical_is_a_factor CHECK (critical_ratio >= 1 AND critical_ratio < 1000000000),
+    CONSTRAINT anomaly_detection_settings_critical_is_a_factor CHECK (
+        critical_ratio >= 1 AND critical_ratio < 1000000000
+    ),
     CONSTRAINT anomaly_detection_settings_cap_is_not_negative CHECK (alerts_per_hour >= 0),
     CONSTRAINT anomaly_detection_settings_gap_is_hours CHECK (episode_gap BETWEEN interval '0' AND interval '24 hours')
 );
 
 INSERT INTO pggit.anomaly_detection_settings (
-    operation_type, sigma_threshold, false_alarm_budget, min_ratio, min_samples, critical_ratio, alerts_per_hour, episode_gap
+    operation_type, sigma_threshold, false_alarm_budget, min_ratio, min_samples, critical_ratio, alerts_per_hour,
+    episode_gap
 ) VALUES ('*', 3.0, 0.5, 1.2, 10, 5.0, 3, '1 hour');
 
 COMMENT ON TABLE pggit.anomaly_detection_settings IS
@@ -131,5 +134,9 @@ CREATE TABLE pggit.anomaly_scan_state (
 );
 
 INSERT INTO pggit.anomaly_scan_state (only_row) VALUES (TRUE);
+
+INSERT INTO pggit.scheduled_job (job, schedule, grace, lease, description) VALUES
+('anomalies', '* * * * *', '2 minutes', '1 minute', 'Looks for unusual metrics, and raises alerts about them'),
+('profiles', '3 * * * *', '50 minutes', '10 minutes', 'Learns what is usual for each operation');
 
 COMMENT ON TABLE pggit.anomaly_scan_state IS 'How far the scan for anomalies has come, and for when the latency profiles were made.';

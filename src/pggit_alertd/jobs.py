@@ -26,6 +26,7 @@ Work = Callable[[Database, float], Awaitable[Result]]
 
 LOCK_NOT_AVAILABLE = "55P03"
 RETENTION_BATCH = 10_000
+LATE_SECONDS = 7200.0  # transactions that last longer are not looked for
 
 _log = logs.get("jobs")
 
@@ -337,6 +338,54 @@ def degradation(settings: Settings) -> Job:
     )
 
 
+def anomalies(settings: Settings) -> Job:
+    """Return the job that looks for unusual metrics among those recorded since it last did, and raises alerts."""
+
+    async def work(database: Database, seconds: float) -> Result:
+        """Scan once, and say what was seen."""
+        async with transaction(database, seconds) as connection:
+            scanned = await rows(connection, "job_anomalies", {"lookback": None})
+        return _scanned(scanned)
+
+    return Job(
+        name="anomalies",
+        description="Looks for unusual metrics, and raises alerts about them",
+        schedule=settings.anomaly_schedule,
+        grace=120,
+        lease=60,
+        statement_timeout=40,
+        work=work,
+        quiet=True,
+    )
+
+
+def profiles(settings: Settings) -> Job:
+    """Return the job that learns what is usual, and looks once more for what appeared late."""
+
+    async def work(database: Database, seconds: float) -> Result:
+        """Fold the finished hours, describe each operation, and scan two hours for rows that were committed late."""
+        async with transaction(database, seconds) as connection:
+            hours, operations = (await rows(connection, "job_profiles"))[0]
+        async with transaction(database, seconds) as connection:
+            late = _scanned(await rows(connection, "job_anomalies", {"lookback": LATE_SECONDS}))
+        return {"hours": hours, "operations": operations, "late_alerts": late["alerts"]}
+
+    return Job(
+        name="profiles",
+        description="Learns what is usual for each operation",
+        schedule=settings.profile_schedule,
+        grace=3000,
+        lease=600,
+        statement_timeout=240,
+        work=work,
+    )
+
+
+def _scanned(scanned: Sequence[tuple[Any, ...]]) -> Result:
+    """Name what a scan returned."""
+    return dict(zip(("unusual", "whitelisted", "episodes", "alerts", "over_cap"), scanned[0], strict=True))
+
+
 def registry(settings: Settings) -> tuple[Job, ...]:
     """Return every job there is."""
     return (
@@ -348,4 +397,6 @@ def registry(settings: Settings) -> tuple[Job, ...]:
         recovery(settings),
         self_check(settings),
         degradation(settings),
+        anomalies(settings),
+        profiles(settings),
     )

@@ -36,6 +36,8 @@ JOBS = (
     "recovery",
     "self_check",
     "degradation",
+    "anomalies",
+    "profiles",
 )
 JOB_OUTCOMES = ("succeeded", "failed", "released", "busy", "superseded", "missed")
 # What the router counts. Reasons that are only logged (already_told, discarded and so on) have no series.

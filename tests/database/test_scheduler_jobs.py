@@ -162,10 +162,12 @@ async def test_the_daemons_role_may_run_every_job_and_keep_the_schedule(
         assert not any(replica.counted(job, "failed") for job in JOBS)
     made = await connection.execute("SELECT job, status FROM pggit.scheduled_job_run ORDER BY job")
     assert await made.fetchall() == [
+        ("anomalies", "succeeded"),
         ("baselines", "succeeded"),
         ("maintenance_windows", "succeeded"),
         ("merge_rollup", "succeeded"),
         ("partitions", "succeeded"),
+        ("profiles", "succeeded"),
         ("recovery", "succeeded"),
         ("retention", "succeeded"),
         ("self_check", "succeeded"),

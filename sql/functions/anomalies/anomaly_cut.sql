@@ -6,26 +6,28 @@ CREATE OR REPLACE FUNCTION pggit.anomaly_cut(
     p_min_ratio double precision
 )
 RETURNS double precision
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-SET search_path = pg_catalog, pggit, pg_temp
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
-SELECT greatest(
-    p_profile.q50 + ln(p_min_ratio),
-    p_profile.q50 + p_zscore * p_profile.spread * (1 + 5.0 / p_profile.sample_count),
-    CASE
-        WHEN p_profile.sample_count >= 100 AND p_zscore >= 1.6
-            THEN p_profile.q95 + p_profile.excess95 * greatest(0, ln(p_profile.share95) - wanted.log_probability)
-    END,
-    CASE
-        WHEN p_profile.sample_count >= 300 AND p_zscore >= 2.3
-            THEN least(
-                p_profile.q99 + p_profile.excess99 * greatest(0, ln(p_profile.share99) - wanted.log_probability),
-                p_profile.q99865 + least(p_profile.excess95, p_profile.excess99)
-                * greatest(0, ln(0.00135::double precision) - wanted.log_probability)
-            )
-    END
-)
-FROM (SELECT pggit.tail_of_zscore(p_zscore) AS log_probability) AS wanted
+DECLARE
+    v_tail double precision := pggit.tail_of_zscore(p_zscore);
+BEGIN
+    RETURN greatest(
+        p_profile.q50 + ln(p_min_ratio),
+        p_profile.q50 + p_zscore * p_profile.spread * (1 + 5.0 / p_profile.sample_count),
+        CASE
+            WHEN p_profile.sample_count >= 100 AND p_zscore >= 1.6
+                THEN p_profile.q95 + p_profile.excess95 * greatest(0, ln(p_profile.share95) - v_tail)
+        END,
+        CASE
+            WHEN p_profile.sample_count >= 300 AND p_zscore >= 2.3
+                THEN least(
+                    p_profile.q99 + p_profile.excess99 * greatest(0, ln(p_profile.share99) - v_tail),
+                    p_profile.q99865 + least(p_profile.excess95, p_profile.excess99)
+                    * greatest(0, ln(0.00135::double precision) - v_tail)
+                )
+        END
+    );
+END
 $$;
 
 COMMENT ON FUNCTION pggit.anomaly_cut(pggit.performance_latency_profile, double precision, double precision) IS

@@ -1,6 +1,6 @@
 -- From what residual on a metric of each operation is an anomaly, between two times. What is NULL among the thresholds
--- is taken from anomaly_detection_settings; p_budgeted FALSE leaves the budget out of account altogether.
--- The budget spreads false alarms over a day's metrics: with n of them, chance alone exceeds the z of budget/n that often.
+-- is taken from anomaly_detection_settings; p_budgeted FALSE leaves the budget out of account.
+-- The budget is for a day's metrics: of n of them, chance alone lifts `budget` above the z of budget/n.
 CREATE OR REPLACE FUNCTION pggit.anomaly_limits(
     p_operation_types text [],
     p_from timestamp,

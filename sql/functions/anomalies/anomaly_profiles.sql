@@ -1,5 +1,5 @@
 -- What was usual before the time that is judged: the stored profiles where they were made for about this moment and end
--- before it, else profiles made on the spot (0.5 s for a million metrics a week), which is what replaying the past takes.
+-- before it, else profiles made on the spot (0.5 s for a million metrics a week), which the past takes.
 -- An operation with fewer than fifty metrics before that time is described by all there is up to its end.
 CREATE OR REPLACE FUNCTION pggit.anomaly_profiles(
     p_operation_type text,

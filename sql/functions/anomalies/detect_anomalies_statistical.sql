@@ -1,5 +1,5 @@
--- The unusual metrics of one operation in the last hours, slowest side first in mind: a metric is held against the days
--- before the window, on the scale ln(duration), with its hour of the day taken into account (docs/design/statistics.md).
+-- The unusual metrics of one operation in the last hours. A metric is held against the days before the window, on the
+-- scale ln(duration), with its hour of the day taken into account (docs/design/statistics.md).
 -- z is that of a normal distribution of the same tail probability, so 3.0 means 0.00135 whatever the shape.
 -- No row means nothing unusual, or too little known: anomaly_detection_status says which.
 -- Fast metrics are ignored unless p_direction is 'fast' or 'both'; their z is negative, and against the spread only.

@@ -130,8 +130,8 @@ BEGIN
                     / ((lim.profile).spread * (1 + 5.0 / (lim.profile).sample_count))
             END::numeric, 4
         ),
-        exp(u.center + (lim.profile).q50)::bigint,
-        exp(greatest(0, u.center + lim.low_cut))::bigint,
+        pggit.latency_of_log(u.center + (lim.profile).q50),
+        pggit.latency_of_log(u.center + lim.low_cut),
         round(u.cut_microseconds)::bigint,
         u.is_slow AND u.duration_microseconds >= lim.critical_ratio * u.cut_microseconds
     FROM unusual AS u

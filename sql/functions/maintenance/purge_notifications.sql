@@ -230,6 +230,16 @@ BEGIN
     GET DIAGNOSTICS deleted = ROW_COUNT;
     RETURN NEXT;
 
+    relation := 'anomaly_episode';
+    DELETE FROM pggit.anomaly_episode AS episode
+    WHERE episode.ctid = ANY (ARRAY(
+        SELECT old.ctid FROM pggit.anomaly_episode AS old
+        WHERE old.found_at < v_cutoff
+        LIMIT p_batch FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
+
     relation := 'alertd_condition';
     DELETE FROM pggit.alertd_condition AS condition
     WHERE condition.condition_id = ANY (ARRAY(
@@ -243,6 +253,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION pggit.purge_notifications(interval, integer) IS
-'Removes what is older than the limit: finished notifications (never pending ones), delivery log, baseline history (candidates that still wait for a decision stay), scheduled runs (those of jobs that run several times an hour after a week), windows that are over and what they muted, episodes and who acknowledged what, on-call shifts, workers not heard of, endpoints that nothing uses any more, conditions that are over. One batch a call; call it until every count is zero.';
+'Removes what is older than the limit: finished notifications (never pending ones), delivery log, baseline history (candidates that still wait for a decision stay), scheduled runs (those of jobs that run several times an hour after a week), windows that are over and what they muted, episodes and who acknowledged what, on-call shifts, workers not heard of, episodes of unusual metrics, endpoints that nothing uses any more, conditions that are over. One batch a call; call it until every count is zero.';
 
 REVOKE ALL ON FUNCTION pggit.purge_notifications(interval, integer) FROM PUBLIC;

@@ -219,6 +219,7 @@ BEGIN
                 'escalated', nullif(t.escalated, FALSE),
                 'note', CASE
                     WHEN t.alert_type = 'DEGRADATION' THEN nullif(concat_ws(' ', t.note, pggit.degradation_note(t.alert_id)), '')
+                    WHEN t.alert_type = 'ANOMALY' THEN nullif(concat_ws(' ', t.note, pggit.anomaly_note(t.alert_id)), '')
                     ELSE t.note
                 END,
                 'episode', t.episode_id

@@ -109,7 +109,7 @@ BEGIN
 
     -- A run a minute would be most of the schedule's history; a day of them is enough to see that it turns.
     DELETE FROM pggit.scheduled_job_run AS run
-    WHERE run.job = 'self_check' AND run.slot < now() - interval '1 day' AND run.next_attempt_at IS NULL;
+    WHERE run.job IN ('self_check', 'anomalies') AND run.slot < now() - interval '1 day' AND run.next_attempt_at IS NULL;
 END
 $$;
 

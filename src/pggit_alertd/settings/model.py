@@ -282,6 +282,12 @@ class Settings(BaseSettings):
     degradation_schedule: Annotated[str, values.CRON] = _setting(
         "Schedule", "When operations are looked at that became slower within the last day.", "10 * * * *"
     )
+    anomaly_schedule: Annotated[str, values.CRON] = _setting(
+        "Schedule", "When unusual metrics are looked for among those recorded since the last time.", "* * * * *"
+    )
+    profile_schedule: Annotated[str, values.CRON] = _setting(
+        "Schedule", "When latency histograms and what is usual for each operation are brought up to date.", "3 * * * *"
+    )
 
     muted_still: Annotated[float, values.duration(1, 7 * 86400)] = _setting(
         "Suppression",
