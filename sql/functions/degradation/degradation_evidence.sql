@@ -39,27 +39,31 @@ WITH hour AS MATERIALIZED (
         s.operation_type,
         s.hour_start,
         s.hour_start >= p_from AS in_window,
+        date_part('epoch', p_from - s.hour_start) / 3600 AS hours_ago,
         s.call_count::double precision AS calls,
         s.slow_count::double precision AS slow,
         s.score_sum,
         s.score_squares,
-        s.score_sum / s.call_count AS score,
-        s.level_sum / s.call_count AS level
+        s.level_sum,
+        s.score_sum / s.call_count AS score
     FROM pggit.hour_scores(p_operation_type, p_from, p_to, p_days) AS s
 ),
 
 history_hour AS (
     SELECT
-        h.*,
-        floor(extract(EPOCH FROM p_from - h.hour_start)::double precision / 86400.001) AS days_ago,
-        CASE
-            WHEN h.hour_start - lag(h.hour_start) OVER earlier = interval '1 hour'
-                THEN sqrt(h.calls * lag(h.calls) OVER earlier)
-        END AS pair_weight,
-        lag(h.score) OVER earlier AS score_before
+        h.operation_type,
+        h.calls,
+        h.slow,
+        h.level_sum,
+        h.score_sum,
+        h.score_squares,
+        h.score,
+        floor((h.hours_ago - 1) / 24) AS days_ago,
+        sqrt(h.calls * earlier.calls) AS pair_weight,
+        earlier.score AS score_before
     FROM hour AS h
+    LEFT JOIN hour AS earlier ON h.operation_type = earlier.operation_type AND h.hours_ago + 1 = earlier.hours_ago
     WHERE NOT h.in_window
-    WINDOW earlier AS (PARTITION BY h.operation_type ORDER BY h.hour_start)
 ),
 
 history_day AS (
@@ -68,6 +72,8 @@ history_day AS (
         h.days_ago,
         sum(h.calls) AS calls,
         count(*) AS hours,
+        sum(h.slow) AS slow,
+        sum(h.level_sum) AS level_sum,
         sum(h.score_sum) AS score_sum,
         sum(h.score_squares) AS score_squares,
         sum(h.score_sum * h.score) AS hour_squares,
@@ -84,6 +90,8 @@ history AS (
         d.operation_type,
         sum(d.calls) AS calls,
         sum(d.hours) AS hours,
+        sum(d.slow) AS slow,
+        sum(d.level_sum) / sum(d.calls) AS level,
         sum(d.score_sum) / sum(d.calls) AS mean,
         sum(d.score_squares) AS score_squares,
         sum(d.hour_squares) AS hour_squares,
@@ -131,45 +139,41 @@ model AS MATERIALIZED (
     ) AS part
 ),
 
-weighted AS MATERIALIZED (
-    SELECT
-        h.*,
-        1 / (m.between_hours + m.within / h.calls) AS weight
-    FROM hour AS h
-    INNER JOIN model AS m ON h.operation_type = m.operation_type
-),
-
+-- In the history hours count by their calls, which is as good there and needs no second look at each.
 history_mean AS MATERIALIZED (
     SELECT
         m.operation_type,
         m.between_hours,
-        (1 + m.memory) / (1 - m.memory) AS inflation,
-        w.score,
-        w.level,
-        w.calls,
-        w.slow,
-        pggit.weighted_mean_variance(w.weight, w.weight_squares, m.between_hours, m.memory)
-        + 1.3 * greatest(m.day_variance - day.expected, 0) + 0.25 * day.expected AS variance,
-        m.memory
+        m.within,
+        m.memory,
+        m.mean AS score,
+        m.level,
+        m.calls,
+        m.slow,
+        m.within / m.calls
+        + m.between_hours * least(hours.inflation * m.calls_squared / (m.calls * m.calls), 1)
+        + 1.3 * greatest(m.day_variance - hours.day_expected, 0)
+        + 0.25 * hours.day_expected AS variance
     FROM model AS m
-    INNER JOIN (
-        SELECT
-            w.operation_type,
-            sum(w.weight) AS weight,
-            sum(w.weight * w.weight) AS weight_squares,
-            sum(w.weight * w.score) / sum(w.weight) AS score,
-            sum(w.weight * w.level) / sum(w.weight) AS level,
-            sum(w.calls) AS calls,
-            sum(w.slow) AS slow
-        FROM weighted AS w
-        WHERE NOT w.in_window
-        GROUP BY w.operation_type
-    ) AS w ON m.operation_type = w.operation_type
     CROSS JOIN LATERAL (
         SELECT
-            m.within / m.day_calls
-            + m.between_hours * least((1 + m.memory) / (1 - m.memory) / 24, 1) AS expected
-    ) AS day
+            (1 + m.memory) / (1 - m.memory) AS inflation,
+            m.within / m.day_calls + m.between_hours * least((1 + m.memory) / (1 - m.memory) / 24, 1) AS day_expected
+    ) AS hours
+),
+
+weighted AS (
+    SELECT
+        h.operation_type,
+        h.hour_start,
+        h.calls,
+        h.slow,
+        h.score,
+        h.level_sum / h.calls AS level,
+        1 / (m.between_hours + m.within / h.calls) AS weight
+    FROM hour AS h
+    INNER JOIN history_mean AS m ON h.operation_type = m.operation_type
+    WHERE h.in_window
 ),
 
 running AS (
@@ -191,7 +195,6 @@ running AS (
         sum(w.weight * w.score) OVER whole AS all_score,
         sum(w.weight * w.level) OVER whole AS all_level
     FROM weighted AS w
-    WHERE w.in_window
     WINDOW
         since AS (PARTITION BY w.operation_type ORDER BY w.hour_start DESC),
         whole AS (PARTITION BY w.operation_type)

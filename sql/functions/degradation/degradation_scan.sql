@@ -95,12 +95,18 @@ BEGIN
             e.change_at DESC
     ),
 
-    young AS (
-        SELECT h.*
+    -- Looked at one by one, so only where there is no evidence: usually nowhere.
+    unjudged AS MATERIALIZED (
+        SELECT r.operation_type
         FROM rule AS r
-        CROSS JOIN LATERAL pggit.compare_halves(r.operation_type, v_from, v_to) AS h
-        WHERE NOT EXISTS (SELECT FROM evidence AS e WHERE e.operation_type = r.operation_type)
-            AND NOT pggit.has_latency_history(r.operation_type, v_from - make_interval(days => p_baseline_days), v_from)
+        WHERE r.operation_type NOT IN (SELECT e.operation_type FROM evidence AS e)
+    ),
+
+    young AS MATERIALIZED (
+        SELECT h.*
+        FROM unjudged AS u
+        CROSS JOIN LATERAL pggit.compare_halves(u.operation_type, v_from, v_to) AS h
+        WHERE NOT pggit.has_latency_history(u.operation_type, v_from - make_interval(days => p_baseline_days), v_from)
     ),
 
     judged AS (

@@ -1,8 +1,12 @@
--- Pairs of operations that became slower together, as from a bottleneck they share. Hours are correlated as residuals
--- from what is usual at that hour of the day, so a daily course in common makes no pair. Of a pair is asked:
---   * both became slower, by degradation_scan, at most p_max_lag_hours apart: two rising lines always correlate;
---   * r above p_correlation_threshold over p_min_buckets common hours or more, and significant (t > 3.5);
+-- Pairs of operations that became slower together, as from a bottleneck they share. Correlated are the scores of the
+-- hours, which are residuals from what is usual at that hour of the day: a daily course in common makes no pair. Each
+-- hour is taken together with its two neighbors, by calls, or the noise of few calls would hide what they share.
+-- Asked is:
+--   * both became slower, by degradation_scan, at most p_max_lag_hours apart: two rising lines always correlate; up
+--     to three times as far apart if r is nearly 1, as of slow drifts, whose beginning is hard to tell;
+--   * r above p_correlation_threshold over p_min_buckets common hours or more;
 --   * the changes from hour to hour are not opposed (p_min_diff_correlation). Negative r is never a pair.
+-- Operations without a history are compared by the plain mean of ln(microseconds) in each hour.
 CREATE OR REPLACE FUNCTION pggit.detect_correlated_degradation(
     p_lookback_hours integer DEFAULT 24,
     p_correlation_threshold numeric DEFAULT 0.7,
@@ -29,42 +33,69 @@ BEGIN
 
     RETURN QUERY
     WITH degraded AS MATERIALIZED (
-        SELECT s.operation_type, s.began_at
+        SELECT s.operation_type, s.began_at, s.kind
         FROM pggit.degradation_scan(NULL, p_lookback_hours, p_as_of => p_as_of) AS s
         WHERE s.severity = 'DEGRADATION_DETECTED'
     ),
 
-    hour AS MATERIALIZED (
+    score AS (
+        SELECT s.operation_type, s.hour_start, s.call_count::double precision AS calls, s.score_sum AS total
+        FROM pggit.hour_scores(NULL, v_from, v_to, 7) AS s
+        WHERE s.hour_start >= v_from AND EXISTS (SELECT FROM degraded)
+        UNION ALL
+        SELECT h.operation_type, h.hour_start, of_hour.calls, of_hour.total
+        FROM degraded AS d
+        CROSS JOIN LATERAL pggit.latency_hours(d.operation_type, v_from, v_to) AS h
+        CROSS JOIN LATERAL (
+            SELECT
+                sum(u.calls)::double precision AS calls,
+                sum(u.calls * u.bucket) * pggit.latency_bucket_width() AS total
+            FROM unnest(h.buckets, h.counts) AS u (bucket, calls)
+        ) AS of_hour
+        WHERE d.kind = 'halves'
+    ),
+
+    smooth AS (
         SELECT
             s.operation_type,
             d.began_at,
             s.hour_start,
-            s.level_sum / s.call_count AS level,
-            s.level_sum / s.call_count
-            - lag(s.level_sum / s.call_count) OVER (PARTITION BY s.operation_type ORDER BY s.hour_start) AS rise
-        FROM degraded AS d
-        INNER JOIN pggit.hour_scores(NULL, v_from, v_to, 7) AS s ON d.operation_type = s.operation_type
-        WHERE s.hour_start >= v_from
+            sum(s.total) OVER around / sum(s.calls) OVER around AS level
+        FROM score AS s
+        INNER JOIN degraded AS d ON s.operation_type = d.operation_type
+        WINDOW around AS (
+            PARTITION BY s.operation_type
+            ORDER BY s.hour_start
+            RANGE BETWEEN interval '1 hour' PRECEDING AND interval '1 hour' FOLLOWING
+        )
+    ),
+
+    hour AS MATERIALIZED (
+        SELECT
+            smooth.*,
+            smooth.level - lag(smooth.level) OVER (PARTITION BY smooth.operation_type ORDER BY smooth.hour_start) AS rise
+        FROM smooth
     ),
 
     pair AS (
         SELECT
             a.operation_type AS op_a,
             b.operation_type AS op_b,
+            abs(extract(EPOCH FROM a.began_at - b.began_at)) / 3600 AS lag_hours,
             count(*) AS buckets,
             corr(a.level, b.level) AS r,
             corr(a.rise, b.rise) AS rise_r
         FROM hour AS a
         INNER JOIN hour AS b ON a.hour_start = b.hour_start AND a.operation_type < b.operation_type
-        WHERE abs(extract(EPOCH FROM a.began_at - b.began_at)) <= 3600 * p_max_lag_hours
-        GROUP BY a.operation_type, b.operation_type
+        WHERE abs(extract(EPOCH FROM a.began_at - b.began_at)) <= 3 * 3600 * p_max_lag_hours
+        GROUP BY a.operation_type, b.operation_type, a.began_at, b.began_at
     )
 
     SELECT pair.op_a, pair.op_b, round(pair.r::numeric, 2), TRUE
     FROM pair
     WHERE pair.buckets >= p_min_buckets
         AND pair.r > p_correlation_threshold
-        AND pair.r * sqrt((pair.buckets - 2) / greatest(1 - pair.r * pair.r, 1e-9)) > 3.5
+        AND (pair.lag_hours <= p_max_lag_hours OR pair.r > 1 - (1 - p_correlation_threshold) / 4)
         AND pair.rise_r > p_min_diff_correlation
     ORDER BY pair.r DESC, pair.op_a, pair.op_b;
 END
