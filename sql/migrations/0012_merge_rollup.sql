@@ -82,6 +82,12 @@ CREATE TABLE pggit.merge_hour_rollup (
 COMMENT ON TABLE pggit.merge_hour_rollup IS
 'Merges that started in one hour of the last days: their times summed up, and the exact 99th percentile. Kept by refresh_merge_rollup.';
 
+-- The health of baselines asks for an operation's last failure, and for what put a baseline into use.
+CREATE INDEX performance_baseline_history_failed ON pggit.performance_baseline_history
+(operation_type, history_id) WHERE status = 'failed';
+CREATE INDEX performance_baseline_history_new_baseline ON pggit.performance_baseline_history
+(new_baseline_id, history_id) WHERE new_baseline_id IS NOT NULL;
+
 COMMENT ON TABLE pggit.notification_settings_audit IS
 'Every change of a notification setting: who, when, what; of config only the names of its keys. Kept by trigger, and for three years unless purge_settings_audit is told otherwise.';
 

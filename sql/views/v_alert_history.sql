@@ -1,5 +1,6 @@
--- Alerts with who acknowledged them and what became of their notifications. Everything is looked up alert by alert, so
--- that the newest hundred cost the same however many there are: ORDER BY alert_id DESC LIMIT 100.
+-- Alerts with who acknowledged them, what a detector found, and what became of their notifications. Everything is
+-- looked up alert by alert, so that the newest hundred cost the same however many there are:
+-- ORDER BY alert_id DESC LIMIT 100.
 
 CREATE OR REPLACE VIEW pggit.v_alert_history AS
 SELECT
@@ -20,7 +21,14 @@ SELECT
     n.pending,
     l.suppressed,
     n.first_sent_at,
-    n.channels
+    n.channels,
+    b.branch_name,
+    f.zscore,
+    f.expected_low_microseconds,
+    f.expected_high_microseconds,
+    f.percent_change,
+    f.began_at,
+    f.together
 FROM pggit.performance_alerts AS a
 CROSS JOIN LATERAL (
     SELECT
@@ -36,7 +44,9 @@ CROSS JOIN LATERAL (
     SELECT count(*) AS suppressed
     FROM pggit.alert_notification_log AS s
     WHERE s.alert_id = a.alert_id AND s.status = 'suppressed' AND s.reason IS DISTINCT FROM 'discarded'
-) AS l;
+) AS l
+LEFT JOIN pggit.branch_ref AS b ON a.branch_id = b.branch_id
+LEFT JOIN pggit.alert_finding AS f ON a.alert_id = f.alert_id;
 
 COMMENT ON VIEW pggit.v_alert_history IS
-'Alerts with their acknowledgement and their notifications: how many were sent, failed, wait or were suppressed, when first, where.';
+'Alerts with their acknowledgement, what a detector found, and their notifications: how many were sent, failed, wait or were suppressed, when first, where.';

@@ -42,12 +42,18 @@ judged AS (
         END AS health
     FROM pggit.performance_operation_types AS op
     CROSS JOIN run
-    LEFT JOIN LATERAL pggit.active_baseline(op.operation_type) AS baseline ON TRUE
+    -- In the order of active_baseline, which readers may not call: it reads pgGit's table in their name.
+    LEFT JOIN LATERAL (
+        SELECT b.*
+        FROM pggit.performance_baselines AS b
+        WHERE b.operation_type = op.operation_type AND b.branch_id IS NULL AND b.is_active
+        ORDER BY b.calculation_timestamp DESC, b.baseline_id DESC
+        LIMIT 1
+    ) AS baseline ON TRUE
     LEFT JOIN LATERAL (
         SELECT h.calculated_at, to_jsonb(h) ->> 'method' AS method
         FROM pggit.performance_baseline_history AS h
-        WHERE h.operation_type = op.operation_type
-            AND h.new_baseline_id = baseline.baseline_id
+        WHERE h.new_baseline_id = baseline.baseline_id
             AND h.status IN ('applied', 'approved')
         ORDER BY h.history_id DESC
         LIMIT 1

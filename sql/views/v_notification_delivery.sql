@@ -4,15 +4,20 @@
 
 CREATE OR REPLACE VIEW pggit.v_notification_delivery AS
 WITH failure AS (
-    SELECT counted.day, counted.channel, jsonb_object_agg(counted.reason, counted.failures) AS reasons
+    SELECT
+        counted.day,
+        counted.channel,
+        jsonb_object_agg(counted.reason, counted.failures) FILTER (WHERE counted.failures > 0) AS reasons,
+        jsonb_object_agg(counted.reason, counted.retries) FILTER (WHERE counted.retries > 0) AS retry_reasons
     FROM (
         SELECT
             (l.sent_at AT TIME ZONE 'UTC')::date AS day,
             l.channel,
             coalesce(l.reason, 'unknown') AS reason,
-            count(*) AS failures
+            count(*) FILTER (WHERE l.status = 'failed') AS failures,
+            count(*) FILTER (WHERE l.status = 'retry') AS retries
         FROM pggit.alert_notification_log AS l
-        WHERE l.status = 'failed'
+        WHERE l.status IN ('failed', 'retry')
         GROUP BY (l.sent_at AT TIME ZONE 'UTC')::date, l.channel, coalesce(l.reason, 'unknown')
     ) AS counted
     GROUP BY counted.day, counted.channel
@@ -47,9 +52,10 @@ SELECT
     attempt.latency[2] AS latency_p95_ms,
     attempt.dwell[1] AS dwell_p50_ms,
     attempt.dwell[2] AS dwell_p95_ms,
-    coalesce(failure.reasons, '{}') AS failures_by_reason
+    coalesce(failure.reasons, '{}') AS failures_by_reason,
+    coalesce(failure.retry_reasons, '{}') AS retries_by_reason
 FROM attempt
 LEFT JOIN failure ON attempt.day = failure.day AND attempt.channel = failure.channel;
 
 COMMENT ON VIEW pggit.v_notification_delivery IS
-'Deliveries per channel and day (UTC) with success rate, latency, dwell, retries, and failures by reason.';
+'Deliveries per channel and day (UTC) with success rate, latency, dwell, and failures and retries by reason.';

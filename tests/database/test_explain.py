@@ -1,5 +1,6 @@
 """explain_alert: every line that can stand in an explanation, in order, and nothing secret in any."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -220,6 +221,23 @@ async def test_the_history_counts_what_became_of_each_alert(alerts: Alerts) -> N
         (nobody, 0, 0, 0, 1, False, [], "ann"),
         (told, 1, 1, 1, 0, True, ["email", "pagerduty", "slack"], "ann"),
     ]
+
+
+async def test_the_history_says_what_a_detector_found(alerts: Alerts) -> None:
+    """Branch and finding stand beside the alert they belong to; an alert without either has NULL there."""
+    plain = await alerts.alert()
+    found = await alerts.alert("merge")
+    await alerts.rows("INSERT INTO pggit.branches (branch_id, branch_name, created_by) VALUES (7, 'main', 'ann')")
+    await alerts.rows("UPDATE pggit.performance_alerts SET branch_id = 7 WHERE alert_id = %s", found)
+    await alerts.rows(
+        "INSERT INTO pggit.alert_finding (alert_id, operation_type, alert_type, zscore, percent_change, together)"
+        " VALUES (%s, 'merge', 'DEGRADATION', 4.5, 30, '{commit}')",
+        found,
+    )
+    assert await alerts.rows(
+        "SELECT alert_id, branch_name, zscore, expected_high_microseconds, percent_change, began_at, together"
+        " FROM pggit.v_alert_history ORDER BY alert_id"
+    ) == [(plain, *[None] * 6), (found, "main", Decimal("4.5"), None, Decimal(30), None, ["commit"])]
 
 
 async def test_what_a_window_muted_is_told_with_what_became_of_it(alerts: Alerts) -> None:

@@ -76,7 +76,7 @@ async def test_health_counts_what_is_there(alerts: Alerts) -> None:
 
 
 async def test_deliveries_are_counted_by_channel_and_day(alerts: Alerts) -> None:
-    """Retries are no deliveries, failures are told by reason, percentiles are of what was sent, days are UTC."""
+    """Retries are no deliveries; failures and retries are told by reason; percentiles are of sent ones; days UTC."""
     await alerts.rows("SET timezone = 'Asia/Tokyo'")
     first, second = "2026-03-01 23:59:59+00", "2026-03-02 00:00:01+00"
     for number in range(1, 21):
@@ -86,13 +86,13 @@ async def test_deliveries_are_counted_by_channel_and_day(alerts: Alerts) -> None
     await alerts.rows(LOG, 22, 1, "email", "failed", None, "?", 550, 5, None, first)
     rows = await alerts.rows("""
         SELECT day::text, channel, deliveries, sent, failed, success_percent, retries, latency_p50_ms, latency_p95_ms,
-            dwell_p50_ms, dwell_p95_ms, failures_by_reason
+            dwell_p50_ms, dwell_p95_ms, failures_by_reason, retries_by_reason
         FROM pggit.v_notification_delivery ORDER BY day, channel
     """)
     assert rows == [
-        ("2026-03-01", "email", 1, 0, 1, 0, 0, None, None, None, None, {"unknown": 1}),
-        ("2026-03-01", "slack", 20, 20, 0, 100, 1, 10, 19, 100, 190, {}),
-        ("2026-03-02", "slack", 1, 0, 1, 0, 0, None, None, None, None, {"expired": 1}),
+        ("2026-03-01", "email", 1, 0, 1, 0, 0, None, None, None, None, {"unknown": 1}, {}),
+        ("2026-03-01", "slack", 20, 20, 0, 100, 1, 10, 19, 100, 190, {}, {"timeout": 1}),
+        ("2026-03-02", "slack", 1, 0, 1, 0, 0, None, None, None, None, {"expired": 1}, {}),
     ]
 
 

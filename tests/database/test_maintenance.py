@@ -1,11 +1,15 @@
 """Retention and partition upkeep on real PostgreSQL: what they remove, what they never touch, and at whose expense."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 from psycopg import AsyncConnection
+
+from pggit_alertd.database.files import sql_directory
+from pggit_alertd.database.migrations import Release
 
 pytestmark = pytest.mark.servers
 
@@ -154,9 +158,79 @@ async def test_retention_keeps_held_baselines_and_open_runs(connection: Connecti
     assert await purge_all(connection) == {}
 
 
+async def test_runs_of_frequent_jobs_go_after_a_week(connection: Connection) -> None:
+    """What runs several times an hour by its schedule keeps a week of runs, whatever its name; others keep all."""
+    await connection.execute("""
+        INSERT INTO pggit.scheduled_job (job, schedule, grace, lease, description)
+        VALUES ('often', '5,35 * * * *', '2 min', '1 min', 'd'), ('rarely', '5 * * * *', '2 min', '1 min', 'd')
+    """)
+    await connection.execute("""
+        INSERT INTO pggit.scheduled_job_run (job, slot, status)
+        SELECT job, now() - age, 'succeeded'
+        FROM unnest(ARRAY['often', 'rarely', 'self_check', 'merge_rollup']) AS job,
+            unnest(ARRAY[interval '6 days', interval '8 days', interval '91 days']) AS age
+    """)
+    assert await purge_all(connection) == {"scheduled_job_run": 7}
+
+
+async def test_endpoints_that_nothing_uses_are_forgotten(connection: Connection) -> None:
+    """The memory of an endpoint goes when it was last tried before the limit and no setting leads there any more."""
+    await connection.execute("""
+        INSERT INTO pggit.alert_notification_settings (alert_type, severity, notification_channel, config)
+        VALUES ('*', '*', 'slack', '{"webhook": "https://hooks.slack.com/services/T/B/used"}')
+    """)
+    used = await one(connection, "SELECT destination_key FROM pggit.alert_notification_settings")
+    await connection.execute(
+        """
+        INSERT INTO pggit.alert_destination (destination_key, channel, recipient, last_success_at, last_failure_at)
+        VALUES (%s, 'slack', 'm', now() - interval '91 days', NULL),
+            ('gone', 'slack', 'm', NULL, now() - interval '91 days'),
+            ('young', 'slack', 'm', now() - interval '91 days', now()), ('never', 'slack', 'm', NULL, NULL)
+        """,
+        (used,),
+    )
+    assert await purge_all(connection) == {"alert_destination": 1}
+    assert await one(connection, "SELECT count(*) FROM pggit.alert_destination WHERE destination_key = 'gone'") == 0
+
+
+async def test_the_audit_of_settings_has_a_limit_of_its_own(connection: Connection) -> None:
+    """It outlives everything else, goes in batches once it is older than its own limit, and newer rows stay."""
+    await connection.execute("""
+        INSERT INTO pggit.notification_settings_audit
+            (changed_at, action, session_user_name, current_user_name, application_name)
+        SELECT now() - n * interval '100 days', 'UPDATE', 'ann', 'ann', 'psql' FROM generate_series(1, 15) AS n
+    """)
+    assert await purge_all(connection) == {}
+    assert await one(connection, "SELECT pggit.purge_settings_audit('1095 days', 4)") == 4
+    assert await one(connection, "SELECT pggit.purge_settings_audit()") == 1
+    assert await one(connection, "SELECT pggit.purge_settings_audit()") == 0
+    assert await one(connection, "SELECT count(*) FROM pggit.notification_settings_audit") == 10
+
+
+# What is not here grows with what people configure or with the catalog of operations, not with time; histograms and
+# profiles go with their metrics, findings with their alerts, and sums of merges with the branches.
+KEPT = {
+    "alert_notification_settings", "alert_escalation_step", "alert_lifecycle_policy", "alert_outbox", "scheduled_job",
+    "alert_notification_log", "alert_finding", "performance_latency_profile", "merge_rollup", "merge_pair_rollup",
+    "merge_hour_rollup", "performance_metric_histogram", "performance_metric_histogram_day",
+}  # fmt: skip
+
+
+def test_every_table_that_grows_has_a_limit() -> None:
+    """Each table of ours is named by retention, or stands above with the reason why it does not grow by itself."""
+    folder = sql_directory() / "functions" / "maintenance"
+    text = "".join((folder / f"purge_{name}.sql").read_text() for name in ("notifications", "settings_audit"))
+    purged = set(re.findall(r"DELETE FROM pggit\.(\w+) AS", text))
+    assert set(Release(sql_directory()).tables()) - purged == KEPT
+
+
 @pytest.mark.parametrize(
     ("call", "parameter"),
     [
+        ("pggit.purge_settings_audit(NULL)", "p_older_than is NULL"),
+        ("pggit.purge_settings_audit('-1 day')", "p_older_than is -1 days"),
+        ("pggit.purge_settings_audit('1095 days', NULL)", "p_batch is NULL"),
+        ("pggit.purge_settings_audit('1095 days', 0)", "p_batch is 0"),
         ("pggit.purge_notifications(NULL)", "p_older_than is NULL"),
         ("pggit.purge_notifications('23 hours')", "p_older_than is 23:00:00"),
         ("pggit.purge_notifications('-90 days')", "p_older_than is -90 days"),

@@ -8,6 +8,7 @@ from pggit_alertd.database import migrate
 from pggit_alertd.database.migrations import bundled
 from pggit_alertd.database.pool import connect
 from pggit_alertd.errors import SchemaMissing, SchemaOutdated
+from support.merges import DASHBOARDS
 
 
 @pytest.mark.servers
@@ -67,3 +68,36 @@ async def test_where_nothing_is_installed_down_says_so(empty_database: str) -> N
     """A database without our ledger is left alone."""
     with pytest.raises(SchemaMissing, match="nothing to take away"):
         await migrate.down(empty_database)
+
+
+HIDE = """
+    DROP VIEW pggit.v_merge_bottleneck_analysis, pggit.v_merge_success_tracking, pggit.v_merge_phase_timeline,
+        pggit.v_merge_conflict_analysis
+"""
+
+
+async def test_the_merge_dashboards_can_be_hidden_alone_and_come_back(database: str) -> None:
+    """One statement drops them, the daemon goes on, merges and their sums are kept, and up puts them back."""
+    run(
+        database,
+        "INSERT INTO pggit.branches (branch_name, created_by) VALUES ('main', 'ann'), ('feature', 'ann')",
+        "SELECT pggit.record_merge_performance(2, 1, 75000) FROM generate_series(1, 7)",
+        "SELECT pggit.refresh_merge_rollup(TRUE)",
+    )
+    before = picture(database)
+    run(database, HIDE)
+    hidden = picture(database)
+    assert hidden["rows"] == before["rows"]
+    assert hidden["functions"] == before["functions"]
+    assert len(before["views"] - hidden["views"]) == len(DASHBOARDS)
+    async with await connect(database) as connection:
+        await migrate.verify(connection)
+    run(database, "SELECT pggit.record_merge_performance(2, 1, 75000)", "SELECT pggit.refresh_merge_rollup(TRUE)")
+
+    report = await migrate.up(database)
+    assert set(report.applied) == {*(f"views/{view}.sql" for view in DASHBOARDS), "roles.sql"}
+    again = picture(database)
+    for part in ("views", "columns", "grants", "functions"):
+        assert again[part] == before[part], part
+    assert value(database, "SELECT merge_count FROM pggit.v_merge_bottleneck_analysis") == 8
+    assert not (await migrate.up(database)).changed
