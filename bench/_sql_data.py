@@ -1,4 +1,4 @@
-"""What bench/sql.py measures on: metrics, merges and rows of every kind, the same in each run (setseed).
+"""What bench/sql.py measures on: metrics, and rows of every kind, the same in each run (setseed).
 
 33 tracked operations with volumes like Zipf's law (number k has 1 / k of what the first has), log-normal durations
 around what is typical for each, spread evenly over the period. No anomalies: what a detector raises here is a false
@@ -45,44 +45,6 @@ MORE_OPERATIONS = """
     SELECT 'operation_' || n, 'bench', 5 + n, 'One more' FROM generate_series(1, %(more)s) AS n
 """
 
-MERGES = """
-    WITH drawn AS MATERIALIZED (
-        SELECT
-            n,
-            LOCALTIMESTAMP - random() * interval '30 days' AS at,
-            CASE
-                WHEN random() < 0.95
-                    THEN (3000 * exp(0.7 * sqrt(-2 * ln(1 - random())) * cos(2 * pi() * random())))::bigint
-            END AS base_us,
-            (9000 * exp(0.8 * sqrt(-2 * ln(1 - random())) * cos(2 * pi() * random())))::bigint AS conflict_us,
-            CASE
-                WHEN random() < 0.9
-                    THEN (6000 * exp(0.9 * sqrt(-2 * ln(1 - random())) * cos(2 * pi() * random())))::bigint
-            END AS resolve_us,
-            floor(20 * random() ^ 3)::integer AS conflicts,
-            random() AS luck
-        FROM generate_series(1, %(merges)s) AS n
-        ORDER BY 2
-    )
-    INSERT INTO pggit.merge_performance_metrics (
-        source_branch_id, target_branch_id, merge_base_calculation_us, conflict_detection_us, conflict_count,
-        auto_resolution_us, auto_resolution_success_count, auto_resolution_failure_count, total_merge_us, merge_status,
-        user_name, started_at, completed_at
-    )
-    SELECT
-        1 + n %% 50, 1 + n / 50 %% 5, base_us, conflict_us, conflicts, resolve_us, conflicts * 3 / 4, conflicts / 4,
-        coalesce(base_us, 0) + conflict_us + coalesce(resolve_us, 0) + 500,
-        CASE WHEN luck < 0.9 THEN 'SUCCESS' WHEN luck < 0.96 THEN 'PARTIAL_SUCCESS' WHEN luck < 0.99 THEN 'FAILED'
-            ELSE 'ABANDONED' END,
-        'bench', at - interval '1 second', at
-    FROM drawn
-    ORDER BY at
-"""
-
-BRANCHES = """
-    INSERT INTO pggit.branches (branch_name, created_by) SELECT 'branch ' || n, 'bench' FROM generate_series(1, 50) AS n
-"""
-
 # 100,000 of everything that a list is taken from: alerts, notifications with their log, baseline history, job runs.
 ROWS = """
     ALTER TABLE pggit.performance_alerts DISABLE TRIGGER publish_alerts;
@@ -121,14 +83,6 @@ def fill_metrics(connection: psycopg.Connection, metrics: int, *, days: int = 7,
         connection.execute(MORE_OPERATIONS, {"more": operations - 33})
     connection.execute(METRICS, {"metrics": metrics, "days": days, "operations": operations})
     connection.execute("VACUUM (ANALYZE) pggit.performance_metrics")
-
-
-def fill_merges(connection: psycopg.Connection, merges: int) -> None:
-    """Store this many merges of 250 pairs of branches in the last 30 days."""
-    _seed(connection)
-    connection.execute(BRANCHES)
-    connection.execute(MERGES, {"merges": merges})
-    connection.execute("VACUUM (ANALYZE) pggit.merge_performance_metrics")
 
 
 def fill_rows(connection: psycopg.Connection) -> None:

@@ -21,10 +21,11 @@ import psycopg
 from psycopg import sql
 
 import _document
+import dashboards
 import writer
 from _contest import Figure, beside, measure, show, store
 from _rig import Rig
-from _sql_data import fill_merges, fill_metrics, fill_rows
+from _sql_data import fill_metrics, fill_rows
 from pggit_alertd.database import queries
 
 REPORT = Path(__file__).resolve().parent.parent / "build" / "bench-sql.json"
@@ -59,14 +60,7 @@ CONTEST: dict[str, tuple[str, str | None]] = {
         "SELECT * FROM pggit.detect_anomalies_statistical('commit')",
         "SELECT * FROM document.detect_anomalies_statistical('commit')",
     ),
-    INCREMENT: (
-        """
-        SELECT * FROM pggit.find_anomalies(
-            pggit.watched_operations(), LOCALTIMESTAMP - interval '2 minutes', LOCALTIMESTAMP, FALSE
-        )
-        """,
-        None,
-    ),
+    INCREMENT: ("SELECT * FROM pggit.scan_anomalies()", None),
     DEGRADATION: (
         "SELECT * FROM pggit.degradation_scan()",
         "SELECT * FROM document.degradation_scan()",
@@ -118,27 +112,10 @@ LISTS: dict[str, tuple[str, dict[str, object]]] = {
     "newest baseline changes": ("console_baseline_history", {"operation": None}),
     "jobs and their last runs": ("console_jobs", {}),
 }
+TOGETHER = "four merge dashboards"
 SINGLE_ROW_MS = 5.0
-DASHBOARDS = {
-    "merge bottlenecks": (
-        "SELECT * FROM pggit.v_merge_bottleneck_analysis",
-        "SELECT * FROM document.v_merge_bottleneck_analysis",
-    ),
-    "merge success": (
-        "SELECT * FROM pggit.v_merge_success_tracking",
-        "SELECT * FROM document.v_merge_success_tracking",
-    ),
-    "merge phases by hour": (
-        "SELECT * FROM pggit.v_merge_phase_timeline",
-        "SELECT * FROM document.v_merge_phase_timeline",
-    ),
-    "merge conflicts": (
-        "SELECT * FROM pggit.v_merge_conflict_analysis",
-        "SELECT * FROM document.v_merge_conflict_analysis",
-    ),
-}
 DASHBOARD_MS = {"10k": 20.0, "100k": 50.0}
-"""R-189."""
+"""R-189, for all four."""
 WRITER_ROUNDS = 5
 WRITER_CALLS = 2000
 
@@ -194,22 +171,12 @@ def overhead(rig: Rig) -> list[Figure]:
     return [Figure("record_performance_metric, 1 % alerts", "a call", round(ours / 1000, 4), note=note)]
 
 
-def dashboards(connection: psycopg.Connection, size: str) -> list[Figure]:
-    """Time the four merge dashboards, each by itself and all together. Their sums are kept current by a job."""
-    connection.execute(b"SELECT pggit.refresh_merge_rollup()")
-    connection.execute(b"VACUUM (ANALYZE)")
-    label = f"{size} merges"
-    figures = [beside(connection, what, label, ours, theirs) for what, (ours, theirs) in DASHBOARDS.items()]
-    together = Figure(
-        "four dashboards together",
-        label,
-        round(sum(each.ms for each in figures), 3),
-        round(sum(each.document_ms or 0 for each in figures), 3),
-        cpu_ms=round(sum(each.cpu_ms or 0 for each in figures), 3),
-        document_cpu_ms=round(sum(each.document_cpu_ms or 0 for each in figures), 3),
-        aim=DASHBOARD_MS[size],
-    )
-    return [*figures, together]
+def merges(connection: psycopg.Connection, size: str) -> list[Figure]:
+    """Time the four merge dashboards, as bench/dashboards.py does."""
+    return [
+        Figure(**{**row, "size": f"{size} merges"}, aim=DASHBOARD_MS[size] if row["what"] == TOGETHER else None)
+        for row in dashboards.measure(connection, MERGES[size])
+    ]
 
 
 def work(rig: Rig, size: str) -> Iterator[list[Figure]]:
@@ -223,8 +190,7 @@ def work(rig: Rig, size: str) -> Iterator[list[Figure]]:
                 yield lists(connection)
     for name in MERGES if size == "all" else ("10k",):
         with database(rig, f"merges_{name}") as connection:
-            fill_merges(connection, MERGES[name])
-            yield dashboards(connection, name)
+            yield merges(connection, name)
     if size == "all":
         with database(rig, "operations") as connection:
             fill_metrics(connection, SIZES["1m"], operations=100)

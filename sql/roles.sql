@@ -244,6 +244,7 @@ BEGIN
             ('anomaly_limits', 'pggit_alertd_operator'),
             ('anomaly_profiles', 'pggit_alertd_operator'),
             ('metric_days', 'pggit_alertd_operator'),
+            ('whitelisted', 'pggit_alertd_operator'),
             ('scan_anomalies', 'pggit_alertd_daemon'),
             ('scan_anomalies', 'pggit_alertd_operator'),
             ('detect_all_anomalies', 'pggit_alertd_daemon'),

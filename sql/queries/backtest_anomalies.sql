@@ -1,5 +1,5 @@
 -- The unusual metrics of a span of time by the settings of each operation, or by other thresholds for all of them.
--- What the whitelist expects, as it stands now, is left out, and so are operations that scans don't look at.
+-- What the whitelist expects, as it stands now, is left out; operations that scans don't look at are not watched.
 -- Parameters: from timestamp, to timestamp (before which), sigma numeric, budget numeric, min_ratio numeric: NULL for
 -- what is set
 -- Index: idx_performance_metrics_composite, one probe for each operation and day; see find_anomalies.
@@ -15,5 +15,5 @@ FROM pggit.find_anomalies(
 ) AS found
 INNER JOIN pggit.anomaly_settings(pggit.watched_operations()) AS setting
     ON found.operation_type = setting.operation_type
-WHERE setting.enabled
+WHERE NOT pggit.whitelisted(found.operation_type, found.recorded_at, found.duration_microseconds)
 ORDER BY found.recorded_at, found.metric_id;
