@@ -62,6 +62,8 @@ pggit.anomaly_detection_settings,
 pggit.anomaly_whitelist,
 pggit.anomaly_episode,
 pggit.anomaly_scan_state,
+pggit.baseline_rollout_day,
+pggit.alert_severity_rule,
 pggit.notification_settings_audit,
 pggit.v_alert_history,
 pggit.branch_ref,
@@ -145,6 +147,8 @@ BEGIN
     pggit.anomaly_whitelist,
     pggit.anomaly_episode,
     pggit.anomaly_scan_state,
+    pggit.baseline_rollout_day,
+    pggit.alert_severity_rule,
     pggit.alert_muted,
     pggit.v_active_snoozes,
     pggit.merge_rollup,
@@ -174,6 +178,7 @@ BEGIN
     GRANT SELECT ON TABLE pggit.alert_notification_settings TO pggit_alertd_daemon;
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pggit.alert_notification_settings TO pggit_alertd_operator;
     GRANT USAGE ON SEQUENCE pggit.alert_notification_settings_setting_id_seq TO pggit_alertd_operator;
+    GRANT INSERT, UPDATE, DELETE ON TABLE pggit.alert_severity_rule TO pggit_alertd_operator;
     GRANT UPDATE (enabled) ON TABLE pggit.scheduled_job TO pggit_alertd_operator;
     GRANT SELECT ON TABLE pggit.effective_notification_config TO pggit_alertd_daemon, pggit_alertd_operator;
     GRANT INSERT, UPDATE, DELETE ON TABLE pggit.alert_escalation_step TO pggit_alertd_operator;
@@ -282,7 +287,9 @@ BEGIN
             ('notify_on_alert', 'pggit_alertd_operator'),
             ('check_alert_escalation', 'pggit_alertd_operator'),
             ('recalculate_all_baselines_rolling', 'pggit_alertd_operator'),
-            ('recalculate_baseline_rolling', 'pggit_alertd_operator'),
+            ('recalculate_baseline', 'pggit_alertd_operator'),
+            ('shadow_baseline', 'pggit_alertd_operator'),
+            ('shadow_report', 'pggit_alertd_operator'),
             ('preview_baselines_rolling', 'pggit_alertd_operator'),
             ('check_baseline_quality', 'pggit_alertd_operator'),
             ('held_baselines', 'pggit_alertd_operator'),

@@ -92,7 +92,11 @@ def baselines(settings: Settings) -> Job:
 
     async def work(database: Database, seconds: float) -> Result:
         """Recalculate all; an operation that fails is named, and does not undo the others."""
-        parameters = {"days": settings.baseline_lookback_days, "min_samples": settings.baseline_min_samples}
+        parameters = {
+            "days": settings.baseline_lookback_days,
+            "min_samples": settings.baseline_min_samples,
+            "shadow_days": settings.baseline_shadow_days,
+        }
         async with transaction(database, seconds) as connection:
             await rows(connection, "session_local", {"name": "pggit.baseline_reason", "value": "scheduled"})
             rolled = await rows(connection, "job_baselines", parameters)
@@ -103,6 +107,7 @@ def baselines(settings: Settings) -> Job:
             "operations": len(rolled),
             "changed": len(named.get("applied", [])),
             "held": held,
+            "shadow": named.get("shadow", []),
             "failed": failed,
         }
         if held:

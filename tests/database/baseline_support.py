@@ -81,10 +81,12 @@ async def record(
     )
 
 
-async def replace_metrics(connection: AsyncConnection, operation: str, durations: Iterable[int]) -> None:
+async def replace_metrics(
+    connection: AsyncConnection, operation: str, durations: Iterable[int], *, branch_id: int | None = None
+) -> None:
     """Make these durations the only metrics of the operation."""
     await connection.execute("DELETE FROM pggit.performance_metrics WHERE operation_type = %s", (operation,))
-    await record(connection, operation, durations)
+    await record(connection, operation, durations, branch_id=branch_id)
 
 
 async def recalculate(
@@ -123,9 +125,7 @@ async def history(connection: AsyncConnection, operation: str) -> list[Row]:
 async def settle(connection: AsyncConnection, operation: str, duration: int) -> int:
     """Give the operation a baseline whose p99 is `duration`, and that very window; return the baseline's id."""
     await replace_metrics(connection, operation, [duration] * 12)
-    applied = await rows(
-        connection, "SELECT * FROM pggit.recalculate_baseline_rolling(%s, p_force_recalc => TRUE)", operation
-    )
+    applied = await rows(connection, "SELECT * FROM pggit.recalculate_baseline(%s, p_force_recalc => TRUE)", operation)
     return int(applied[0]["baseline_id"])
 
 

@@ -7,6 +7,7 @@ import pytest
 from psycopg import AsyncConnection, errors, sql
 
 from database.baseline_support import (
+    SNAPSHOT,
     active,
     history,
     hold,
@@ -77,15 +78,40 @@ async def test_rejection_keeps_the_old_baseline_with_who_and_when(connection: As
 
 
 async def test_held_candidates_do_not_pile_up(connection: AsyncConnection) -> None:
-    """Each night's candidate takes the place of the one before; only the newest can be decided."""
+    """Nights that find the same change nothing; another finding takes the old one's place and alone can be decided."""
     first = await hold(connection, "commit")
+    before = await (await connection.execute(SNAPSHOT)).fetchone()
     for _ in range(3):
         assert await recalculate(connection) == []
+    assert await (await connection.execute(SNAPSHOT)).fetchone() == before
+    await replace_metrics(connection, "commit", [9400] * 12)
+    await recalculate(connection)
+    assert await (await connection.execute(SNAPSHOT)).fetchone() == before, "within 5 % of what is held"
+    await replace_metrics(connection, "commit", [20_000] * 12)
+    await recalculate(connection)
     [held] = await rows(connection, "SELECT * FROM pggit.held_baselines()")
     assert held["history_id"] > first
     with pytest.raises(errors.ObjectNotInPrerequisiteState, match="superseded by a later recalculation"):
         await connection.execute("SELECT pggit.approve_baseline(%s)", (first,))
     assert await scalar(connection, "SELECT pggit.approve_baseline(%s)", held["history_id"]) == held["baseline_id"]
+
+
+async def test_a_rejected_finding_is_not_brought_up_again(connection: AsyncConnection) -> None:
+    """What was rejected is kept out until the figures move on by more than 5 %, or another baseline is in use."""
+    held = await hold(connection, "commit")
+    await scalar(connection, "SELECT pggit.reject_baseline(%s)", held)
+    for new in (9000, 9400):
+        await replace_metrics(connection, "commit", [new] * 12)
+        assert await recalculate(connection) == []
+        assert await rows(connection, "SELECT * FROM pggit.held_baselines()") == []
+    await replace_metrics(connection, "commit", [9600] * 12)
+    await recalculate(connection)
+    [again] = await rows(connection, "SELECT * FROM pggit.held_baselines()")
+    await scalar(connection, "SELECT pggit.reject_baseline(%s)", again["history_id"])
+    await settle(connection, "commit", 1200)
+    await replace_metrics(connection, "commit", [9600] * 12)
+    await recalculate(connection)
+    assert len(await rows(connection, "SELECT * FROM pggit.held_baselines()")) == 1
 
 
 @pytest.mark.parametrize(("new", "applied"), [(1010, 0), (1500, 1)])
@@ -195,8 +221,11 @@ async def test_functions_that_change_baselines_are_not_for_everybody(connection:
     assert public.isdisjoint(
         {
             "recalculate_all_baselines_rolling",
-            "recalculate_baseline_rolling",
+            "recalculate_baseline",
             "recalculate_baselines",
+            "shadow_baseline",
+            "promote_baseline",
+            "record_baseline_shadows",
             "apply_baselines",
             "deactivate_spare_baselines",
             "fail_baseline",
@@ -219,7 +248,8 @@ async def test_definer_functions_have_a_fixed_search_path(connection: AsyncConne
     )
     assert {row["proname"] for row in definers} == {
         "recalculate_all_baselines_rolling",
-        "recalculate_baseline_rolling",
+        "recalculate_baseline",
+        "shadow_baseline",
         "approve_baseline",
         "reject_baseline",
         "log_baseline_changes",

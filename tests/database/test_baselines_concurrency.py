@@ -61,7 +61,7 @@ async def test_second_run_is_told_busy(
     first, second = sessions
     await record(connection, "commit", [1000] * 12)
     await first.execute(RECALCULATE)
-    for statement in (RECALCULATE, "SELECT * FROM pggit.recalculate_baseline_rolling('merge')"):
+    for statement in (RECALCULATE, "SELECT * FROM pggit.recalculate_baseline('merge')"):
         with pytest.raises(errors.LockNotAvailable, match="busy: another transaction") as refused:
             await second.execute(statement)
         assert "Nothing was changed" in (refused.value.diag.message_hint or "")

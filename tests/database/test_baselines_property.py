@@ -71,7 +71,7 @@ def recalculate(session: Connection, operation: str, duration: int) -> None:
 def force(session: Connection, operation: str, duration: int) -> None:
     """Run for one operation, forced."""
     del duration
-    session.execute("SELECT * FROM pggit.recalculate_baseline_rolling(%s, p_force_recalc => TRUE)", (operation,))
+    session.execute("SELECT * FROM pggit.recalculate_baseline(%s, p_force_recalc => TRUE)", (operation,))
 
 
 def week_2(session: Connection, operation: str, duration: int) -> None:

@@ -42,7 +42,7 @@ async def test_empty_tables_give_no_row(connection: AsyncConnection) -> None:
 
 
 async def test_result_has_the_documented_columns_in_order(connection: AsyncConnection) -> None:
-    """The report's columns are those of the design document."""
+    """The report's columns are those of the design document, and behind them how the figures were got."""
     cursor = await connection.execute("SELECT * FROM pggit.recalculate_all_baselines_rolling()")
     assert [column.name for column in cursor.description or ()] == [
         "operation_type",
@@ -51,6 +51,7 @@ async def test_result_has_the_documented_columns_in_order(connection: AsyncConne
         "p99_old_ms",
         "p99_new_ms",
         "percent_change",
+        "method",
     ]
 
 
@@ -334,13 +335,13 @@ async def test_operation_names_are_data(connection: AsyncConnection) -> None:
 
 
 class TestOneOperation:
-    """recalculate_baseline_rolling: the same rules for one operation."""
+    """recalculate_baseline: the same rules for one operation."""
 
     async def test_touches_only_the_named_operation(self, connection: AsyncConnection) -> None:
         """Other operations keep what they have."""
         for operation in ("commit", "merge"):
             await record(connection, operation, [1000] * 12)
-        report = await rows(connection, "SELECT * FROM pggit.recalculate_baseline_rolling('merge')")
+        report = await rows(connection, "SELECT * FROM pggit.recalculate_baseline('merge')")
         assert [row["operation_type"] for row in report] == ["merge"]
         assert await active(connection, "commit") == []
 
@@ -348,12 +349,12 @@ class TestOneOperation:
         """is_tracked governs the nightly run; a human may ask for any operation that has metrics."""
         await connection.execute("UPDATE pggit.performance_operation_types SET is_tracked = FALSE")
         await record(connection, "commit", [1000] * 12)
-        assert len(await rows(connection, "SELECT * FROM pggit.recalculate_baseline_rolling('commit')")) == 1
+        assert len(await rows(connection, "SELECT * FROM pggit.recalculate_baseline('commit')")) == 1
 
     async def test_agrees_with_the_run_over_all(self, connection: AsyncConnection) -> None:
         """Both give the same figures for the same metrics."""
         await record(connection, "commit", range(1, 500))
-        await rows(connection, "SELECT * FROM pggit.recalculate_baseline_rolling('commit')")
+        await rows(connection, "SELECT * FROM pggit.recalculate_baseline('commit')")
         [one] = await active(connection, "commit")
         await recalculate(connection, force=True)
         [all_of_them] = await active(connection, "commit")
@@ -364,9 +365,9 @@ class TestOneOperation:
 
     async def test_unknown_operation_gives_no_row(self, connection: AsyncConnection) -> None:
         """Nobody knows the operation, so it has too few metrics."""
-        assert await rows(connection, "SELECT * FROM pggit.recalculate_baseline_rolling('no such operation')") == []
+        assert await rows(connection, "SELECT * FROM pggit.recalculate_baseline('no such operation')") == []
 
     async def test_null_operation_is_refused(self, connection: AsyncConnection) -> None:
         """NULL is not taken for all operations."""
         with pytest.raises(errors.InvalidParameterValue, match="p_operation_type is NULL"):
-            await connection.execute("SELECT pggit.recalculate_baseline_rolling(NULL)")
+            await connection.execute("SELECT pggit.recalculate_baseline(NULL)")

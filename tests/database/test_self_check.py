@@ -141,7 +141,7 @@ async def limits(alerts: Alerts, kind: Kind) -> dict[str, Any]:
     return {"jobs": ["retention"], "slots": [slot]}
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.BASELINE_HELD])
 async def test_a_condition_is_told_when_it_begins_each_day_and_when_it_is_over(alerts: Alerts, kind: Kind) -> None:
     """Told once after its hold time, not again the next minute, again after a day, and once at its end."""
     await alerts.setting()
@@ -168,6 +168,33 @@ async def test_a_condition_is_told_when_it_begins_each_day_and_when_it_is_over(a
     assert over[1].startswith("Over after ")
 
 
+async def test_a_held_baseline_is_told_once_and_again_only_for_another_candidate(alerts: Alerts) -> None:
+    """Days pass without a second message; a candidate that takes its place is told, with the calls that decide it."""
+    await alerts.setting()
+    await trouble(alerts, Kind.BASELINE_HELD)
+    assert await check(alerts) == [("new", "baseline_held")]
+    await later(alerts, "3 days")
+    assert await check(alerts) == []
+    await alerts.rows("UPDATE pggit.performance_baseline_history SET decided_at = now(), decided_by = 'later run'")
+    await alerts.rows(HELD)
+    assert await check(alerts, clear=timedelta(0)) == [("over", "baseline_held"), ("new", "baseline_held")]
+    first, _, second = await told(alerts)
+    for number, message in ((1, first[1]), (2, second[1])):
+        assert f"SELECT pggit.approve_baseline({number}) applies it" in message
+        assert "of commit waits for a decision: p99 500ms instead of 5ms" in message
+
+
+async def test_a_held_baseline_says_what_it_crept_away_from(alerts: Alerts) -> None:
+    """A candidate that is near the old baseline, but far from that of four weeks ago, names the latter."""
+    await alerts.rows("""
+        INSERT INTO pggit.performance_baseline_history (operation_type, status, branch_id, old_p99_microseconds,
+            new_p99_microseconds, reference_p99_microseconds)
+        VALUES ('commit', 'held', 3, 9000, 11000, 5000)
+    """)
+    [detail] = await alerts.column("SELECT detail FROM pggit.current_conditions()")
+    assert "of commit on branch 3 waits for a decision: p99 11ms instead of 9ms, and it was 5ms before" in detail
+
+
 async def test_the_end_says_how_long_it_was(alerts: Alerts) -> None:
     """The last message counts from the first sight to the last."""
     await alerts.setting()
@@ -179,7 +206,10 @@ async def test_the_end_says_how_long_it_was(alerts: Alerts) -> None:
     assert await check(alerts, clear=timedelta(0)) == [("over", "baseline_held")]
     assert (await told(alerts))[-1] == (
         "resolved",
-        "Over after 42 min: the new baseline of commit waits for a decision: p99 500ms instead of 5ms",
+        (
+            "Over after 42 min: the new baseline of commit waits for a decision: p99 500ms instead of 5ms; "
+            "SELECT pggit.approve_baseline(1) applies it, SELECT pggit.reject_baseline(1) keeps the old one"
+        ),
     )
 
 
@@ -283,7 +313,7 @@ async def test_two_replicas_tell_once(alerts: Alerts, database: str) -> None:
     with pytest.raises(UniqueViolation):
         await alerts.rows("""
             INSERT INTO pggit.alertd_condition (kind, subject, severity, detail)
-            VALUES ('baseline_held', 'commit', 'WARNING', 'm')
+            VALUES ('baseline_held', 'commit #1', 'WARNING', 'm')
         """)
 
 

@@ -4,11 +4,12 @@ LANGUAGE plpgsql
 AS $$
 BEGIN
     INSERT INTO pggit.performance_baseline_history (
-        operation_type, old_baseline_id, old_p99_microseconds, new_p99_microseconds, percent_change, reason, status,
-        sample_count, error_message
+        operation_type, branch_id, old_baseline_id, old_p99_microseconds, new_p99_microseconds, percent_change, reason,
+        status, sample_count, error_message
     )
     VALUES (
-        p_step ->> 'operation_type', (p_step ->> 'old_baseline_id')::bigint, (p_step ->> 'old_p99_microseconds')::bigint,
+        p_step ->> 'operation_type', (p_step ->> 'branch_id')::integer, (p_step ->> 'old_baseline_id')::bigint,
+        (p_step ->> 'old_p99_microseconds')::bigint,
         (p_step #>> '{candidate,p99_microseconds}')::bigint, (p_step ->> 'percent_change')::numeric,
         pggit.baseline_reason(), 'failed', (p_step #>> '{candidate,sample_count}')::integer, p_error
     );

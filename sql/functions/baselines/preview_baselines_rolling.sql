@@ -2,7 +2,8 @@
 CREATE OR REPLACE FUNCTION pggit.preview_baselines_rolling(
     p_lookback_days integer DEFAULT 7,
     p_min_samples integer DEFAULT 10,
-    p_force_recalc boolean DEFAULT FALSE
+    p_force_recalc boolean DEFAULT FALSE,
+    p_shadow_days integer DEFAULT 0
 )
 RETURNS TABLE (
     operation_type text,
@@ -11,13 +12,14 @@ RETURNS TABLE (
     p99_new_ms numeric,
     percent_change numeric,
     verdict text,
-    problems text[]
+    problems text[],
+    method text
 )
 LANGUAGE plpgsql
 STABLE
 AS $$
 BEGIN
-    PERFORM pggit.require_baseline_arguments(p_lookback_days, p_min_samples, p_force_recalc);
+    PERFORM pggit.require_baseline_arguments(p_lookback_days, p_min_samples, p_force_recalc, p_shadow_days);
 
     RETURN QUERY
     SELECT
@@ -27,9 +29,10 @@ BEGIN
         round((planned.candidate).p99_microseconds / 1000.0, 3),
         planned.percent_change,
         CASE WHEN (planned.candidate).sample_count >= p_min_samples THEN planned.verdict ELSE 'skip' END,
-        coalesce(planned.problems, '{}')
+        coalesce(planned.problems, '{}'),
+        planned.method
     FROM pggit.performance_operation_types AS kind
-    LEFT JOIN pggit.plan_baselines(p_lookback_days, 1, p_force_recalc) AS planned
+    LEFT JOIN pggit.plan_baselines(p_lookback_days, 1, p_force_recalc, NULL, NULL, p_shadow_days) AS planned
         ON kind.operation_type = planned.operation_type
     LEFT JOIN LATERAL pggit.active_baseline(kind.operation_type) AS active ON TRUE
     WHERE kind.is_tracked
@@ -37,5 +40,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION pggit.preview_baselines_rolling(integer, integer, boolean) IS
-'What recalculate_all_baselines_rolling with the same arguments would do now, one row per tracked operation, changing nothing. verdict: create, replace, keep, hold, skip (too few metrics), fail (problems say why).';
+COMMENT ON FUNCTION pggit.preview_baselines_rolling(integer, integer, boolean, integer) IS
+'What recalculate_all_baselines_rolling with the same arguments would do now, one row per tracked operation, changing nothing. verdict: create, replace, keep, hold, skip (too few metrics), shadow, wait (held already, or on trial), promote or withdraw (the trial is over), fail (problems say why).';

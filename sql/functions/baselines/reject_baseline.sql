@@ -30,6 +30,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION pggit.reject_baseline(bigint, text, text) IS
-'Closes a held candidate without using it, and records who decided, when and why. Returns the baseline that stays in use (NULL if there is none). The next recalculation holds a new candidate if the metrics still differ. Errors as of approve_baseline.';
+'Closes a candidate that is held or tried without using it, and records who decided, when and why. Returns the baseline that stays in use (NULL if there is none). Later candidates within 5 % of it are not brought up again until another baseline is in use. Errors as of approve_baseline.';
 
 REVOKE ALL ON FUNCTION pggit.reject_baseline(bigint, text, text) FROM PUBLIC;

@@ -1,7 +1,8 @@
 CREATE OR REPLACE FUNCTION pggit.require_baseline_arguments(
     p_lookback_days integer,
     p_min_samples integer,
-    p_force_recalc boolean
+    p_force_recalc boolean,
+    p_shadow_days integer DEFAULT 0
 )
 RETURNS void
 LANGUAGE plpgsql
@@ -24,8 +25,14 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
             HINT = 'TRUE applies every recalculated baseline, FALSE those that pass the rules.';
     END IF;
+
+    IF p_shadow_days IS NULL OR p_shadow_days NOT BETWEEN 0 AND 60 THEN
+        RAISE EXCEPTION 'p_shadow_days is %, it must be between 0 and 60', coalesce(p_shadow_days::text, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value',
+            HINT = '0 uses a new baseline at once, 7 tries it for a week beside the old one.';
+    END IF;
 END;
 $$;
 
-COMMENT ON FUNCTION pggit.require_baseline_arguments(integer, integer, boolean) IS
+COMMENT ON FUNCTION pggit.require_baseline_arguments(integer, integer, boolean, integer) IS
 'Raises 22023 with what to write instead if an argument of a recalculation can''t be used.';

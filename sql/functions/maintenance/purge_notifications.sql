@@ -76,7 +76,17 @@ BEGIN
     DELETE FROM pggit.performance_baseline_history AS history
     WHERE history.history_id = ANY (ARRAY(
         SELECT old.history_id FROM pggit.performance_baseline_history AS old
-        WHERE old.calculated_at < v_cutoff AND NOT (old.status = 'held' AND old.decided_at IS NULL)
+        WHERE old.calculated_at < v_cutoff AND NOT (old.status IN ('held', 'shadow') AND old.decided_at IS NULL)
+        LIMIT p_batch FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
+
+    relation := 'baseline_rollout_day';
+    DELETE FROM pggit.baseline_rollout_day AS trial
+    WHERE trial.ctid = ANY (ARRAY(
+        SELECT old.ctid FROM pggit.baseline_rollout_day AS old
+        WHERE old.day < v_cutoff::date
         LIMIT p_batch FOR UPDATE SKIP LOCKED
     ));
     GET DIAGNOSTICS deleted = ROW_COUNT;
@@ -253,6 +263,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION pggit.purge_notifications(interval, integer) IS
-'Removes what is older than the limit: finished notifications (never pending ones), delivery log, baseline history (candidates that still wait for a decision stay), scheduled runs (those of jobs that run several times an hour after a week), windows that are over and what they muted, episodes and who acknowledged what, on-call shifts, workers not heard of, episodes of unusual metrics, endpoints that nothing uses any more, conditions that are over. One batch a call; call it until every count is zero.';
+'Removes what is older than the limit: finished notifications (never pending ones), delivery log, baseline history (candidates that still wait for a decision or are tried stay), days of trials, scheduled runs (those of jobs that run several times an hour after a week), windows that are over and what they muted, episodes and who acknowledged what, on-call shifts, workers not heard of, episodes of unusual metrics, endpoints that nothing uses any more, conditions that are over. One batch a call; call it until every count is zero.';
 
 REVOKE ALL ON FUNCTION pggit.purge_notifications(interval, integer) FROM PUBLIC;

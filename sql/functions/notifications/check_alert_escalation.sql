@@ -27,8 +27,14 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    IF v_alert.severity IS DISTINCT FROM 'CRITICAL' AND pggit.alert_escalation_due(
-        v_alert.alert_id, v_alert.operation_type, v_alert.alert_type, v_alert.created_at, p_threshold, p_window
+    IF v_alert.severity IS DISTINCT FROM 'CRITICAL' AND (
+        pggit.threshold_is_critical(
+            v_alert.operation_type, v_alert.alert_type, v_alert.actual_duration_microseconds,
+            v_alert.baseline_p99_microseconds
+        )
+        OR pggit.alert_escalation_due(
+            v_alert.alert_id, v_alert.operation_type, v_alert.alert_type, v_alert.created_at, p_threshold, p_window
+        )
     ) THEN
         v_alert.severity := 'CRITICAL';
         UPDATE pggit.performance_alerts AS a SET severity = v_alert.severity WHERE a.alert_id = p_alert_id;
@@ -42,5 +48,6 @@ END
 $$;
 
 COMMENT ON FUNCTION pggit.check_alert_escalation(bigint, integer, interval) IS
-'Makes an alert CRITICAL if p_threshold earlier ones of the same operation and type lie within p_window before it; '
-'returns the severity it has afterwards, NULL for an unknown alert.';
+'Makes an alert CRITICAL if p_threshold earlier ones of the same operation and type lie within p_window before it, or if '
+'its duration is so many times its p99 as alert_severity_rule says; returns the severity it has afterwards, NULL for an '
+'unknown alert.';

@@ -35,7 +35,12 @@ BEGIN
             ARRAY(SELECT e.id FROM unnest(p_alert_ids, p_events) AS e (id, event) WHERE e.event = 'triggered')
         )
             AND a.severity IS DISTINCT FROM 'CRITICAL'
-            AND pggit.alert_escalation_due(a.alert_id, a.operation_type, a.alert_type, a.created_at)
+            AND (
+                pggit.threshold_is_critical(
+                    a.operation_type, a.alert_type, a.actual_duration_microseconds, a.baseline_p99_microseconds
+                )
+                OR pggit.alert_escalation_due(a.alert_id, a.operation_type, a.alert_type, a.created_at)
+            )
     );
     IF cardinality(v_due) > 0 THEN
         WITH free AS MATERIALIZED (
@@ -92,7 +97,8 @@ BEGIN
             a.branch_id,
             a.user_name,
             CASE WHEN a.alert_id = ANY (v_due) THEN 'CRITICAL' ELSE coalesce(a.severity, 'WARNING') END AS severity,
-            a.alert_id = ANY (v_due) AS escalated,
+            a.alert_id = ANY (v_due)
+            AND pggit.alert_escalation_due(a.alert_id, a.operation_type, a.alert_type, a.created_at) AS escalated,
             coalesce(
                 a.actual_duration_microseconds / nullif(a.baseline_p99_microseconds, 0)::numeric,
                 CASE WHEN a.alert_type = 'THRESHOLD_EXCEEDED' AND a.violation_multiplier < 'Infinity' THEN a.violation_multiplier END

@@ -185,18 +185,25 @@ WHERE w.stopped_at IS NULL
         WHERE successor.hostname = w.hostname AND successor.started_at > w.last_beat_at
     )
 UNION ALL
+-- One condition for each candidate, so that a new one is told although the one before it was.
 SELECT
-    'baseline_held', h.operation_type, 'WARNING',
+    'baseline_held', format('%s #%s', left(h.operation_type, 200), h.history_id), 'WARNING',
     format(
-        'the new baseline of %s waits for a decision: p99 %s instead of %s',
+        'the new baseline of %s%s waits for a decision: p99 %s instead of %s%s; '
+        'SELECT pggit.approve_baseline(%s) applies it, SELECT pggit.reject_baseline(%s) keeps the old one',
         left(h.operation_type, 200),
-        coalesce(pggit.milliseconds_text(max(h.new_p99_microseconds)), 'unknown'),
-        coalesce(pggit.milliseconds_text(max(h.old_p99_microseconds)), 'none')
+        ' on branch ' || h.branch_id,
+        coalesce(pggit.milliseconds_text(h.new_p99_microseconds), 'unknown'),
+        coalesce(pggit.milliseconds_text(h.old_p99_microseconds), 'none'),
+        CASE
+            WHEN pggit.baseline_verdict(h.old_p99_microseconds, h.new_p99_microseconds, FALSE) <> 'hold'
+                THEN ', and it was ' || pggit.milliseconds_text(h.reference_p99_microseconds) || ' before it crept'
+        END,
+        h.history_id, h.history_id
     ),
-    min(h.calculated_at), interval '0', NULL
+    h.calculated_at, interval '0', NULL
 FROM pggit.performance_baseline_history AS h
 WHERE h.status = 'held' AND h.decided_at IS NULL
-GROUP BY h.operation_type
 $$;
 
 COMMENT ON FUNCTION pggit.current_conditions(

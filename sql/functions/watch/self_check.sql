@@ -1,5 +1,6 @@
 -- Compare what is wrong now with what was known to be, and tell what has changed: once when a condition has lasted its
--- hold time, again after p_repeat while it lasts, once when it is over. State and queue rows are one transaction behind
+-- hold time, again after p_repeat while it lasts (but for baselines that wait for a human: those are no fault), once
+-- when it is over. State and queue rows are one transaction behind
 -- one lock, so among any number of replicas, and of calls by hand, each of these is told once.
 -- Nobody is told that something is over of which nobody was told, and p_clear has to pass first: what flickers is one
 -- condition. A gap in the checks says nothing about the time between, so an untold condition's hold begins afresh.
@@ -81,7 +82,7 @@ BEGIN
         SELECT c.* FROM pggit.alertd_condition AS c
         WHERE c.resolved_at IS NULL AND c.last_seen_at = now()
             AND c.first_seen_at <= now() - (c.hold - c_slack)
-            AND (c.notified_at IS NULL OR c.notified_at <= now() - (p_repeat - c_slack))
+            AND (c.notified_at IS NULL OR (c.kind <> 'baseline_held' AND c.notified_at <= now() - (p_repeat - c_slack)))
         ORDER BY c.condition_id
     LOOP
         v_told := pggit.queue_system_notification(

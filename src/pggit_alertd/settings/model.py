@@ -263,6 +263,11 @@ class Settings(BaseSettings):
     baseline_min_samples: Annotated[int, values.whole(1, 1_000_000)] = _setting(
         "Schedule", "The fewest measurements a baseline is made from.", 10
     )
+    baseline_shadow_days: Annotated[int, values.whole(0, 60)] = _setting(
+        "Schedule",
+        "How many days a recalculated baseline is tried beside the old one before it is used; 0 uses it at once.",
+        0,
+    )
     retention_schedule: Annotated[str, values.CRON] = _setting("Schedule", "When old rows are removed.", "30 3 * * *")
     retention_days: Annotated[int, values.whole(1, 3650)] = _setting(
         "Schedule", "How many days delivery log, finished queue rows and job runs are kept.", 90

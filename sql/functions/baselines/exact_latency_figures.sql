@@ -1,0 +1,69 @@
+-- One pass over the window collects each operation's durations into an array, which is then summed up. Grouping by
+-- hash saves the sort by operation, doubles share one transition between mean and stddev, and the 0th and 100th
+-- percentile are min and max: a third less CPU than one GROUP BY with percentile_cont (docs/design/baselines.md).
+-- It costs 16 bytes of memory per metric in the window. Doubles are exact up to 2^53 microseconds, 285 years.
+-- The bounds of p99 are the metrics at the ranks 0.99 n -+ 1.96 sqrt(0.0099 n): a 95 % interval whatever the shape.
+-- There is no upper bound of time: a writer whose clock is ahead of ours still wrote just now.
+CREATE OR REPLACE FUNCTION pggit.exact_latency_figures(
+    p_since timestamp,
+    p_operation_type text DEFAULT NULL,
+    p_branch_id integer DEFAULT NULL
+)
+RETURNS TABLE (
+    operation_type text,
+    sample_count bigint,
+    shortest double precision,
+    longest double precision,
+    percentiles double precision [],
+    p99_bounds double precision [],
+    mean double precision,
+    spread double precision
+)
+LANGUAGE plpgsql
+STABLE
+SET search_path = pg_catalog, pggit, pg_temp
+SET plan_cache_mode = force_custom_plan
+SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH collected AS MATERIALIZED (
+        SELECT metric.operation_type, array_agg(metric.duration_microseconds::double precision) AS durations
+        FROM pggit.performance_metrics AS metric
+        WHERE metric.recorded_at >= p_since
+            AND (p_operation_type IS NULL OR metric.operation_type = p_operation_type)
+            AND (p_branch_id IS NULL OR metric.branch_id = p_branch_id)
+        GROUP BY metric.operation_type
+    )
+
+    SELECT
+        collected.operation_type,
+        summary.samples,
+        summary.percentiles[1],
+        summary.percentiles[7],
+        summary.percentiles[2:6],
+        summary.bounds,
+        summary.mean,
+        summary.spread
+    FROM collected
+    CROSS JOIN LATERAL (SELECT cardinality(collected.durations)::double precision) AS size (n)
+    CROSS JOIN LATERAL (
+        SELECT
+            count(*) AS samples,
+            avg(duration) AS mean,
+            stddev_samp(duration) AS spread,
+            percentile_cont(ARRAY[0, 0.5, 0.75, 0.9, 0.95, 0.99, 1]) WITHIN GROUP (ORDER BY duration) AS percentiles,
+            percentile_disc(ARRAY[
+                (greatest(floor(0.99 * size.n - 1.96 * sqrt(0.0099 * size.n)), 1) - 0.5) / size.n,
+                (least(ceil(0.99 * size.n + 1.96 * sqrt(0.0099 * size.n)), size.n) - 0.5) / size.n
+            ]) WITHIN GROUP (ORDER BY duration) AS bounds
+        FROM unnest(collected.durations) AS duration
+    ) AS summary;
+END
+$$;
+
+COMMENT ON FUNCTION pggit.exact_latency_figures(timestamp, text, integer) IS
+'Figures of the metrics recorded since p_since, of one operation or all, of one branch or all: p50, p75, p90, p95, p99 as percentile_cont has them, and the 95 % interval of p99.';
+
+REVOKE ALL ON FUNCTION pggit.exact_latency_figures(timestamp, text, integer) FROM PUBLIC;

@@ -1,0 +1,177 @@
+"""The figures of a window from histograms beside those from the metrics themselves, and which of them is used."""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import LiteralString
+
+import psycopg
+import pytest
+from psycopg import AsyncConnection
+
+from conftest import Cluster
+from database.baseline_support import history, recalculate, record, rows, scalar, settle
+
+pytestmark = pytest.mark.servers
+
+FILL: LiteralString = """
+    INSERT INTO pggit.performance_metrics (
+        operation_type, duration_microseconds, duration_ms, start_time, end_time, user_name, recorded_at, period_start
+    )
+    SELECT operation, duration, duration::numeric / 1000, at, at + interval '1 s', 'tester', at, date_trunc('day', at)
+    FROM unnest(%s::text[], %s::bigint[], %s::double precision[]) AS drawn (operation, duration, hours)
+    CROSS JOIN LATERAL (SELECT LOCALTIMESTAMP - drawn.hours * interval '1 hour') AS moment (at)
+"""
+COMPARE: LiteralString = """
+    SELECT exact.operation_type, exact.percentiles, merged.percentiles AS merged, exact.p99_bounds,
+        merged.p99_bounds AS merged_bounds, exact.mean, merged.mean AS merged_mean, exact.spread,
+        merged.spread AS merged_spread,
+        (exact.sample_count, exact.shortest, exact.longest)
+        = (merged.sample_count, merged.shortest, merged.longest) AS same
+    FROM pggit.exact_latency_figures(%s::timestamp) AS exact
+    FULL JOIN pggit.histogram_latency_figures(%s::timestamp) AS merged USING (operation_type)
+"""
+SHAPES = ("log-normal", "hit or miss", "ties", "alone", "pair", "far apart")
+
+
+def draw(shape: str, chance: random.Random) -> list[int]:
+    """Return durations in microseconds of one shape."""
+    shapes: dict[str, Callable[[], list[int]]] = {
+        "log-normal": lambda: [round(chance.lognormvariate(9, 0.8)) + 1 for _ in range(900)],
+        "hit or miss": lambda: [
+            chance.choice((40, 41, 42, 43) if chance.random() < 0.9 else (90_000,)) for _ in range(300)
+        ],
+        "ties": lambda: [777] * 50,
+        "alone": lambda: [123_456],
+        "pair": lambda: [1000, 9000],
+        "far apart": lambda: [1, 2, 3, 4, 10**6, 10**9, 2**62],
+    }
+    return shapes[shape]()
+
+
+@pytest.fixture(scope="module")
+def measured(server: Cluster) -> Iterator[str]:
+    """Yield a database with nine days of metrics, a few of them in the future, folded up to the last whole hour."""
+    name = server.create(server.template())
+    dsn = server.server.dsn(name)
+    chance = random.Random(4)  # noqa: S311 - sample data
+    drawn = [(shape, duration, chance.uniform(-2, 216)) for shape in SHAPES for duration in draw(shape, chance)]
+    with psycopg.connect(dsn, autocommit=True) as session:
+        session.execute(FILL, tuple(map(list, zip(*drawn, strict=True))))
+        session.execute("SELECT pggit.refresh_performance_histograms()")
+    yield dsn
+    server.drop(name)
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        "LOCALTIMESTAMP - interval '7 days'",
+        "CURRENT_DATE - 7",
+        "CURRENT_DATE - 7 + interval '3 hours 20 minutes'",
+        "CURRENT_DATE - 7 + interval '20 hours 40 minutes'",
+        "CURRENT_DATE - 7 + interval '23 hours 59 minutes'",
+        "date_trunc('hour', LOCALTIMESTAMP) - interval '50 hours'",
+        "LOCALTIMESTAMP - interval '30 minutes'",
+        "LOCALTIMESTAMP - interval '400 days'",
+        "LOCALTIMESTAMP + interval '1 hour'",
+    ],
+)
+async def test_histograms_agree_with_the_metrics_within_a_percent(measured: str, since: LiteralString) -> None:
+    """From whatever instant on: the same metrics, exact mean and extremes, percentiles within 1 % or a microsecond."""
+    async with await AsyncConnection.connect(measured) as session:
+        begin = await scalar(session, "SELECT (" + since + ")::timestamp")
+        compared = await rows(session, COMPARE, begin, begin)
+    for row in compared:
+        assert row["same"], row
+        for exact, merged in zip(row["percentiles"], row["merged"], strict=True):
+            assert merged == pytest.approx(exact, rel=0.01, abs=1)
+        low, high = row["merged_bounds"]
+        assert low < row["p99_bounds"][0] <= row["p99_bounds"][1] <= high * 1.0001
+        assert row["merged_mean"] == pytest.approx(row["mean"], rel=1e-9)
+        if row["spread"] is None:
+            assert row["merged_spread"] is None
+        else:
+            assert row["merged_spread"] == pytest.approx(row["spread"], rel=1e-6, abs=1e-3)
+    assert compared or "+ interval '1 hour'" in since
+
+
+async def test_window_without_histograms_is_read_from_the_metrics(connection: AsyncConnection) -> None:
+    """Before the first refresh the figures are those of the raw rows, to the bucket."""
+    await record(connection, "commit", range(1000, 3000))
+    figures = "SELECT * FROM pggit.histogram_latency_figures(LOCALTIMESTAMP - interval '7 days')"
+    [before] = await rows(connection, figures)
+    await scalar(connection, "SELECT pggit.refresh_performance_histograms()")
+    [after] = await rows(connection, figures)
+    assert before == after
+    assert before["sample_count"] == 2000
+
+
+async def test_small_windows_are_exact_and_large_ones_say_histogram(connection: AsyncConnection) -> None:
+    """The limit itself is exact, one more is not; a named operation is counted alone; branches are always exact."""
+    await record(connection, "commit", [1000] * 30, age="3 days")
+    await record(connection, "merge", [1000] * 10, age="0")
+    await scalar(connection, "SELECT pggit.refresh_performance_histograms()")
+
+    async def method(limit: int, operation: str | None = None) -> set[str]:
+        return {
+            row["method"]
+            for row in await rows(
+                connection, "SELECT method FROM pggit.baseline_candidates(7, 1, %s, NULL, %s)", operation, limit
+            )
+        }
+
+    assert await method(40) == {"exact"}
+    assert await method(39) == {"histogram"}
+    assert await method(30, "commit") == {"exact"}
+    assert await method(29, "commit") == {"histogram"}
+    assert await method(10, "merge") == {"exact"}
+    assert await method(9, "merge") == {"histogram"}
+    assert await method(0, "no such operation") == set()
+
+
+async def test_a_recalculation_says_which_method_it_used(connection: AsyncConnection) -> None:
+    """Result, preview and history agree; what we did not calculate has no method."""
+    await record(connection, "commit", range(1000, 1100))
+    [foretold] = await rows(
+        connection, "SELECT method FROM pggit.preview_baselines_rolling() WHERE operation_type = 'commit'"
+    )
+    [row] = await recalculate(connection)
+    await scalar(connection, "SELECT pggit.calculate_performance_baseline('commit')")
+    recorded = await history(connection, "commit")
+    assert (foretold["method"], row["method"]) == ("exact", "exact")
+    assert [entry["method"] for entry in recorded] == ["exact", None]
+
+
+async def test_a_recalculation_folds_what_is_new(connection: AsyncConnection) -> None:
+    """The histograms reach to the last whole hour after a run, and metrics that are gone have none."""
+    await settle(connection, "commit", 1000)
+    stored = "SELECT count(*) FROM pggit.performance_metric_histogram"
+    assert await scalar(connection, stored) == 1
+    assert await scalar(connection, "SELECT pggit.histograms_are_behind()") is False
+    await record(connection, "commit", [1000] * 12, age="5 days")
+    assert await scalar(connection, "SELECT pggit.histograms_are_behind()") is True
+    await recalculate(connection)
+    assert await scalar(connection, stored) == 2
+    await connection.execute("TRUNCATE pggit.performance_metrics CASCADE")
+    await recalculate(connection)
+    assert await scalar(connection, stored) == 0
+    assert await scalar(connection, "SELECT pggit.histograms_are_behind()") is False
+    assert await scalar(connection, "SELECT pggit.histograms_stored_to()") is None
+
+
+async def test_metrics_of_the_future_count(connection: AsyncConnection) -> None:
+    """A writer whose clock is a day ahead still wrote just now, by either method."""
+    await record(connection, "commit", range(1000, 1100), age="-1 day")
+    await record(connection, "commit", range(1000, 1100), age="2 hours")
+    await scalar(connection, "SELECT pggit.refresh_performance_histograms()")
+    for limit in (0, 1000):
+        [row] = await rows(connection, "SELECT * FROM pggit.baseline_candidates(7, 1, NULL, NULL, %s)", limit)
+        assert row["sample_count"] == 200
+
+
+@pytest.mark.parametrize("function", ["exact_latency_figures", "histogram_latency_figures"])
+async def test_figures_of_nothing_are_no_row(connection: AsyncConnection, function: str) -> None:
+    """NULL, an unknown operation and an empty table give no row."""
+    await record(connection, "commit", [1000])
+    for arguments in ("NULL", "LOCALTIMESTAMP, 'no such operation'", "timestamp 'infinity'"):
+        assert await rows(connection, f"SELECT * FROM pggit.{function}({arguments})") == []  # noqa: S608
