@@ -23,7 +23,18 @@ candidate AS MATERIALIZED (
     SELECT
         running.number,
         running.operation_type,
-        pggit.latency_of_bucket(min(running.bucket) FILTER (WHERE running.so_far >= 0.99 * running.total)) AS p99
+        max(running.total)::integer AS metrics,
+        pggit.latency_of_bucket(min(running.bucket) FILTER (WHERE running.so_far >= 0.99 * running.total)) AS p99,
+        pggit.latency_of_bucket(
+            min(running.bucket) FILTER (
+                WHERE running.so_far >= 0.99 * running.total - 1.96 * sqrt(0.0099 * running.total)
+            )
+        ) AS p99_low,
+        pggit.latency_of_bucket(
+            min(running.bucket) FILTER (
+                WHERE running.so_far >= least(running.total, 0.99 * running.total + 1.96 * sqrt(0.0099 * running.total))
+            )
+        ) AS p99_high
     FROM (
         SELECT
             b.number,
@@ -50,7 +61,10 @@ course AS (
         course.number + 1,
         course.operation_type,
         CASE
-            WHEN pggit.baseline_verdict(course.p99, c.p99::bigint, FALSE) IN ('create', 'replace') THEN c.p99::bigint
+            WHEN pggit.baseline_verdict(
+                course.p99, c.p99::bigint, FALSE,
+                pggit.baseline_is_noise(course.p99, c.p99_low::bigint, c.p99_high::bigint, c.metrics)
+            ) IN ('create', 'replace') THEN c.p99::bigint
             ELSE course.p99
         END
     FROM course

@@ -1,10 +1,18 @@
 -- The metrics of an operation and day that were slower than a cut, for many of these at once.
--- Parameters: operations text[], days timestamp[], cuts bigint[], from timestamp, to timestamp
+-- Parameters: operations text[], days timestamp[], p99s bigint[], cuts bigint[], from timestamp, to timestamp
 -- Index: idx_performance_metrics_composite, one range that ends at the cut per operation and day. OFFSET 0 keeps the
 -- planner from reading the whole table for a hash join.
-SELECT cut.place::integer AS place, metric.recorded_at, metric.duration_microseconds
-FROM unnest(:'operations'::text [], :'days'::timestamp [], :'cuts'::bigint [])
-    WITH ORDINALITY AS cut (operation_type, day, microseconds, place)
+SELECT
+    cut.place::integer AS place,
+    metric.recorded_at,
+    CASE
+        WHEN pggit.threshold_is_critical(
+            cut.operation_type, 'THRESHOLD_EXCEEDED', metric.duration_microseconds, cut.p99
+        ) THEN 'CRITICAL'
+        ELSE 'WARNING'
+    END AS severity
+FROM unnest(:'operations'::text [], :'days'::timestamp [], :'p99s'::bigint [], :'cuts'::bigint [])
+    WITH ORDINALITY AS cut (operation_type, day, p99, microseconds, place)
 CROSS JOIN LATERAL (
     SELECT
         greatest(cut.day, :'from'::timestamp) AS begins,

@@ -90,6 +90,21 @@ async def test_an_operation_without_a_baseline_has_no_threshold(database: str, c
     assert report.before.total(THRESHOLD) == 0
 
 
+async def test_far_beyond_the_p99_is_critical_by_the_rule(database: str, connection: Connection) -> None:
+    """A threshold alert has the severity that alert_severity_rule gives its multiple of the p99."""
+    await record(connection, "commit", 10_000, start=day(0), end=day(9))
+    await record(connection, "commit", 25_000, start=day(8.25), end=day(8.25) + HOUR, every="1 hour")
+    await record(connection, "commit", 90_000, start=day(8.75), end=day(8.75) + HOUR, every="1 hour")
+    await connection.execute("DELETE FROM pggit.alert_severity_rule")
+    await connection.execute(
+        "INSERT INTO pggit.alert_severity_rule (operation_pattern, critical_multiple) VALUES ('*', 5)"
+    )
+    await refresh(connection)
+    report = await replayed(database, Request(day(8), day(9)))
+    found = [each.severity for each in report.before.alerts if each.alert_type == THRESHOLD]
+    assert found == ["WARNING", "CRITICAL"]
+
+
 @pytest.mark.servers
 async def test_routing_decides_as_the_router_does(database: str, connection: Connection) -> None:
     """Severity after escalation and the settings that match are those that route_alerts finds for the same alerts."""

@@ -83,7 +83,5 @@ def test_a_typical_metric_is_a_probe(large: psycopg.Connection[tuple[Any, ...]])
             " CROSS JOIN LATERAL (SELECT %s::timestamp - n * interval '0.2 s') AS moment (at)",
             (NOW,),
         )
-        touched, _ = cost(
-            large, "SELECT * FROM pggit.typical_metric('commit', %s, %s)", NOW - timedelta(hours=6), NOW
-        )
+        touched, _ = cost(large, "SELECT * FROM pggit.typical_metric('commit', %s, %s)", NOW - timedelta(hours=6), NOW)
     assert touched < 1000

@@ -118,6 +118,7 @@ class Detectors:
             parameters = {
                 "operations": [row["operation_type"] for row in chosen],
                 "days": [row["day"] for row in chosen],
+                "p99s": [row["p99"] for row in chosen],
                 "cuts": [int(row["p99"] * (multiplier or row["multiplier"])) for row in chosen],
                 "from": begin,
                 "to": end,
@@ -125,7 +126,7 @@ class Detectors:
             for row in await ask(self._database, "backtest_thresholds", parameters):
                 at = row["recorded_at"]
                 operation = chosen[row["place"] - 1]["operation_type"]
-                raised.append(Raised(at, operation, THRESHOLD, "WARNING", at, at))
+                raised.append(Raised(at, operation, THRESHOLD, row["severity"], at, at))
             self._step()
         return raised
 
