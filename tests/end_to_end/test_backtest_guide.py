@@ -64,7 +64,7 @@ def test_every_option_is_explained() -> None:
     text = GUIDE.read_text(encoding="utf-8")
     source = (Path(__file__).parents[2] / "src" / "pggit_alertd" / "cli" / "backtest.py").read_text(encoding="utf-8")
     _, command = source.split("def backtest(")
-    signature, _ = command.split(") -> None:")
+    signature = command.partition(") -> None:")[0]
     names = {
         "--from",
         "--to",

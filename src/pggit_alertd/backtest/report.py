@@ -13,7 +13,7 @@ from pggit_alertd.backtest.model import TYPES, Pair, Period, Raised, Setting, Th
 APPROXIMATIONS = (
     "Anomalies are looked for a day at a time, with the profile of the days before; the daemon looks every minute.",
     "Threshold alerts go by the baselines that the nightly recalculation would have kept, read from histograms (1 %).",
-    "A baseline that would be held is never approved; baselines of branches are left out.",
+    "A baseline that would be held is never approved; trials and baselines of branches are left out.",
     "Routing is that of today's settings; a window counts if it was recorded, and its occurrences still are.",
     "Every destination takes each message at once; reminders, acknowledged and resolved events are left out.",
     "Grouping by branch or user is left out, and so is what still fires when a window ends.",
