@@ -54,6 +54,10 @@ FORBIDDEN = [
     ("pggit_alertd_reader", "SELECT * FROM pggit.merge_performance_metrics"),
     ("pggit_alertd_operator", "UPDATE pggit.merge_pair_rollup SET failed = 0"),
     ("pggit_alertd_operator", "SELECT pggit.purge_settings_audit()"),
+    ("pggit_alertd_daemon", "UPDATE pggit.anomaly_detection_settings SET enabled = FALSE"),
+    ("pggit_alertd_reader", "SELECT * FROM pggit.scan_anomalies()"),
+    ("pggit_alertd_reader", "DELETE FROM pggit.anomaly_whitelist"),
+    ("pggit_alertd_reader", "SELECT pggit.create_anomaly_alert(1, 'ANOMALY', 5)"),
     ("pggit_alertd_daemon", "DELETE FROM pggit.alert_notification_settings"),
     ("pggit_alertd_daemon", "UPDATE pggit.performance_alerts SET is_acknowledged = TRUE"),
 ]
@@ -106,6 +110,13 @@ ALLOWED = [
     ("pggit_alertd_daemon", "SELECT * FROM pggit.maintain_log_partitions(1)"),
     ("pggit_alertd_daemon", "SELECT * FROM pggit.purge_notifications()"),
     ("pggit_alertd_daemon", "SELECT * FROM pggit.self_check()"),
+    ("pggit_alertd_daemon", "SELECT pggit.refresh_performance_histograms(), pggit.refresh_latency_profiles()"),
+    ("pggit_alertd_daemon", "SELECT * FROM pggit.scan_anomalies()"),
+    ("pggit_alertd_operator", "SELECT * FROM pggit.detect_all_anomalies(), pggit.anomaly_detection_status()"),
+    ("pggit_alertd_operator", "SELECT * FROM pggit.detect_anomalies_statistical('commit')"),
+    ("pggit_alertd_operator", "UPDATE pggit.anomaly_detection_settings SET enabled = FALSE"),
+    ("pggit_alertd_operator", "DELETE FROM pggit.anomaly_whitelist"),
+    ("pggit_alertd_reader", "SELECT * FROM pggit.anomaly_episode, pggit.anomaly_whitelist"),
 ]
 OPERATORS = ("deadletter_", "settings_history")
 """Statements that people run, with an operator's login."""

@@ -15,16 +15,12 @@ BEGIN
         p_profile.q50 + ln(p_min_ratio),
         p_profile.q50 + p_zscore * p_profile.spread * (1 + 5.0 / p_profile.sample_count),
         CASE
-            WHEN p_profile.sample_count >= 100 AND p_zscore >= 1.6
+            WHEN p_profile.sample_count >= 100 AND p_profile.sample_count < 2000 AND p_zscore >= 1.6
                 THEN p_profile.q95 + p_profile.excess95 * greatest(0, ln(p_profile.share95) - v_tail)
         END,
         CASE
             WHEN p_profile.sample_count >= 300 AND p_zscore >= 2.3
-                THEN least(
-                    p_profile.q99 + p_profile.excess99 * greatest(0, ln(p_profile.share99) - v_tail),
-                    p_profile.q99865 + least(p_profile.excess95, p_profile.excess99)
-                    * greatest(0, ln(0.00135::double precision) - v_tail)
-                )
+                THEN p_profile.q99 + p_profile.excess99 * greatest(0, ln(p_profile.share99) - v_tail)
         END
     );
 END

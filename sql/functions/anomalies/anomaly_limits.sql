@@ -1,6 +1,8 @@
 -- From what residual on a metric of each operation is an anomaly, between two times. What is NULL among the thresholds
 -- is taken from anomaly_detection_settings; p_budgeted FALSE leaves the budget out of account.
--- The budget is for a day's metrics: of n of them, chance alone lifts `budget` above the z of budget/n.
+-- The budget is for a day's metrics: of n of them, chance alone lifts `budget` above the z of budget/n. That holds to
+-- the letter where the tail is a power law, which then gets a sixth of it; most tails thin out faster than the
+-- exponential one that they are taken for, and use up a small part.
 CREATE OR REPLACE FUNCTION pggit.anomaly_limits(
     p_operation_types text [],
     p_from timestamp,
@@ -31,6 +33,10 @@ WITH wanted AS MATERIALIZED (
                 WHEN p_budgeted THEN pggit.zscore_of_tail(
                     ln(
                         coalesce(p_false_alarm_budget, s.false_alarm_budget)::double precision
+                        / CASE
+                            WHEN p.sample_count >= 300 AND p.excess99 > greatest(0.25, 0.85 * p.excess95) THEN 6
+                            ELSE 1
+                        END
                         / greatest(p.sample_count::double precision / p.day_count, 1)
                     )
                 )

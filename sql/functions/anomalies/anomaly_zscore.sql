@@ -1,8 +1,7 @@
--- How unusual a residual is: the least that three looks at the history allow, as the z of a normal distribution.
+-- How unusual a residual is: the least that its looks at the history allow, as the z of a normal distribution.
 --   1. against the spread of the middle (robust: no outlier moves it; too eager where the tail is heavy),
---   2. against the exponential tail above q95, from 100 metrics on,
---   3. against the tail above q99, or above the very slowest 0.135 % where 2,000 metrics show them, whichever finds it
---      more unusual, from 300 metrics on.
+--   2. against the exponential tail above q95, from 100 metrics on and below 2,000, when the next one is the better,
+--   3. against the exponential tail above q99, from 300 metrics on.
 -- Few metrics know their spread badly: it is taken 5/n larger. Below the beginning of a tail z is what its share means.
 CREATE OR REPLACE FUNCTION pggit.anomaly_zscore(
     p_profile pggit.performance_latency_profile, p_residual double precision
@@ -14,7 +13,7 @@ BEGIN
     RETURN least(
         (p_residual - p_profile.q50) / (p_profile.spread * (1 + 5.0 / p_profile.sample_count)),
         CASE
-            WHEN p_profile.sample_count < 100 THEN NULL
+            WHEN p_profile.sample_count < 100 OR p_profile.sample_count >= 2000 THEN NULL
             WHEN p_residual > p_profile.q95 THEN pggit.zscore_of_tail(
                 ln(p_profile.share95) - (p_residual - p_profile.q95) / p_profile.excess95
             )
@@ -22,20 +21,10 @@ BEGIN
         END,
         CASE
             WHEN p_profile.sample_count < 300 THEN NULL
-            ELSE greatest(
-                CASE
-                    WHEN p_residual > p_profile.q99 THEN pggit.zscore_of_tail(
-                        ln(p_profile.share99) - (p_residual - p_profile.q99) / p_profile.excess99
-                    )
-                    ELSE 2.3
-                END,
-                CASE
-                    WHEN p_residual > p_profile.q99865 THEN pggit.zscore_of_tail(
-                        ln(0.00135::double precision)
-                        - (p_residual - p_profile.q99865) / least(p_profile.excess95, p_profile.excess99)
-                    )
-                END
+            WHEN p_residual > p_profile.q99 THEN pggit.zscore_of_tail(
+                ln(p_profile.share99) - (p_residual - p_profile.q99) / p_profile.excess99
             )
+            ELSE 2.3
         END
     );
 END

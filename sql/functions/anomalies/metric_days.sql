@@ -1,6 +1,7 @@
 -- The values of period_start that an operation's metrics have between two times. As a rule they are midnights, so there
 -- are two or three; each costs one probe of the composite index, whatever the number of metrics. The day before the
--- first counts too, for metrics that were under way at midnight. No SET, so that PostgreSQL inlines it.
+-- first counts too, for metrics that were under way at midnight. No SET, so that PostgreSQL inlines it;
+-- ordered by duration too, so that no other index will do than the composite one.
 CREATE OR REPLACE FUNCTION pggit.metric_days(p_operation_type text, p_from timestamp, p_to timestamp)
 RETURNS SETOF timestamp
 LANGUAGE sql STABLE
@@ -10,7 +11,7 @@ WITH RECURSIVE day AS (
         SELECT m.period_start
         FROM pggit.performance_metrics AS m
         WHERE m.operation_type = p_operation_type AND m.period_start <= p_to
-        ORDER BY m.period_start DESC
+        ORDER BY m.period_start DESC, m.duration_microseconds DESC
         LIMIT 1
     )
     UNION ALL
@@ -18,7 +19,7 @@ WITH RECURSIVE day AS (
         SELECT m.period_start
         FROM pggit.performance_metrics AS m
         WHERE m.operation_type = p_operation_type AND m.period_start < day.period_start
-        ORDER BY m.period_start DESC
+        ORDER BY m.period_start DESC, m.duration_microseconds DESC
         LIMIT 1
     )
     FROM day

@@ -2,8 +2,9 @@
 -- All on the scale ln(microseconds), from histograms. docs/design/statistics.md has the reasons; in short:
 -- * The center of an hour counts once the hour was seen on three days; it is drawn towards the median of all hours as
 --   if twelve more metrics lay there. Centers are rounded to whole buckets, so that residuals fall on buckets as well.
--- * Above q95, and again above q99, the tail falls off exponentially, by the mean excess. The mean excess is the median
---   of the days', so one bad day can't make slow calls normal; with fewer than three good days, that of all together.
+-- * Above q95, and again above q99, the tail falls off exponentially, by the mean excess. It is taken from the median
+--   excess, which is ln 2 times the mean, so that history's own spikes don't count by their size; and of the days it is
+--   the median again, so that one bad day can't make slow calls normal (of all together with fewer than three days).
 -- * q95, q99 and q99865 are the upper ends of their buckets, so that share95 is exactly the share above q95: with few
 --   distinct values it may be far from 5 %.
 CREATE OR REPLACE FUNCTION pggit.latency_profile(p_operation_type text, p_from timestamp, p_to timestamp)
@@ -138,44 +139,98 @@ quantile AS MATERIALIZED (
     GROUP BY running.operation_type
 ),
 
-day_tail AS (
+day AS (
     SELECT
         r.operation_type,
         r.days_ago,
-        sum(r.metrics) AS metrics,
-        coalesce(sum(r.metrics) FILTER (WHERE r.residual > q.q95), 0) AS above95,
-        sum(r.metrics * (r.residual - q.q95)) FILTER (WHERE r.residual > q.q95) AS excess95,
-        coalesce(sum(r.metrics) FILTER (WHERE r.residual > q.q99), 0) AS above99,
-        sum(r.metrics * (r.residual - q.q99)) FILTER (WHERE r.residual > q.q99) AS excess99
+        sum(r.metrics) AS metrics
     FROM residual AS r
-    INNER JOIN quantile AS q USING (operation_type)
     GROUP BY r.operation_type, r.days_ago
 ),
 
--- A day has its say about q95 with five metrics above it, and about q99 with three hundred in all.
+excess AS MATERIALIZED (
+    SELECT
+        r.operation_type,
+        r.days_ago,
+        tail.percent,
+        r.residual - tail.beginning AS excess,
+        r.metrics
+    FROM residual AS r
+    INNER JOIN quantile AS q USING (operation_type)
+    CROSS JOIN LATERAL (VALUES (95, q.q95), (99, q.q99)) AS tail (percent, beginning)
+    WHERE r.residual > tail.beginning
+),
+
+day_excess AS (
+    SELECT
+        running.operation_type,
+        running.days_ago,
+        running.percent,
+        min(running.excess) FILTER (WHERE running.so_far >= 0.5 * running.total) / ln(2::double precision) AS mean
+    FROM (
+        SELECT
+            e.*,
+            sum(e.metrics) OVER (
+                PARTITION BY e.operation_type, e.percent, e.days_ago ORDER BY e.excess ROWS UNBOUNDED PRECEDING
+            ) AS so_far,
+            sum(e.metrics) OVER (PARTITION BY e.operation_type, e.percent, e.days_ago) AS total
+        FROM excess AS e
+    ) AS running
+    GROUP BY running.operation_type, running.days_ago, running.percent
+),
+
+all_excess AS (
+    SELECT
+        running.operation_type,
+        running.percent,
+        max(running.total) AS metrics,
+        min(running.excess) FILTER (WHERE running.so_far >= 0.5 * running.total) / ln(2::double precision) AS mean
+    FROM (
+        SELECT
+            e.*,
+            sum(e.metrics) OVER (
+                PARTITION BY e.operation_type, e.percent ORDER BY e.excess ROWS UNBOUNDED PRECEDING
+            ) AS so_far,
+            sum(e.metrics) OVER (PARTITION BY e.operation_type, e.percent) AS total
+        FROM excess AS e
+    ) AS running
+    GROUP BY running.operation_type, running.percent
+),
+
+-- A day has its say about a tail if three of its metrics are to be expected there.
 tail AS (
     SELECT
         d.operation_type,
+        kind.percent,
         count(*)::integer AS days,
-        sum(d.above95) / sum(d.metrics) AS share95,
-        sum(d.above99) / sum(d.metrics) AS share99,
-        sum(d.excess95) / nullif(sum(d.above95), 0) AS pooled95,
-        sum(d.excess99) / nullif(sum(d.above99), 0) AS pooled99,
-        count(*) FILTER (WHERE d.above95 >= 5) AS days95,
-        count(*) FILTER (WHERE d.metrics >= 300) AS days99,
-        percentile_cont(0.5) WITHIN GROUP (ORDER BY d.excess95 / nullif(d.above95, 0))
-        FILTER (WHERE d.above95 >= 5) AS median95,
-        percentile_cont(0.5) WITHIN GROUP (ORDER BY coalesce(d.excess99 / nullif(d.above99, 0), 0))
-        FILTER (WHERE d.metrics >= 300) AS median99
-    FROM day_tail AS d
-    GROUP BY d.operation_type
+        count(*) FILTER (WHERE d.metrics * (100 - kind.percent) >= 300) AS full_days,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY coalesce(e.mean, 0))
+        FILTER (WHERE d.metrics * (100 - kind.percent) >= 300) AS median_of_days
+    FROM day AS d
+    CROSS JOIN (VALUES (95), (99)) AS kind (percent)
+    LEFT JOIN day_excess AS e
+        ON d.operation_type = e.operation_type AND d.days_ago = e.days_ago AND kind.percent = e.percent
+    GROUP BY d.operation_type, kind.percent
+),
+
+-- What few metrics say of a tail is uncertain by one part in the root of their number, and taken at its worse end.
+judged_tail AS (
+    SELECT
+        tail.operation_type,
+        tail.percent,
+        tail.days,
+        coalesce(a.metrics, 0) AS metrics,
+        greatest(0.02, CASE WHEN tail.full_days >= 3 THEN tail.median_of_days ELSE a.mean END)
+        * (1 + 1 / sqrt(greatest(coalesce(a.metrics, 0), 1))) AS excess
+    FROM tail
+    LEFT JOIN all_excess AS a ON tail.operation_type = a.operation_type AND tail.percent = a.percent
 )
 
 SELECT
     q.operation_type,
     p_to,
     q.total::bigint,
-    tail.days,
+    tail95.days,
     (
         SELECT array_agg(center.bucket * pggit.latency_bucket_width() ORDER BY center.hour_of_day)
         FROM center
@@ -184,15 +239,16 @@ SELECT
     q.q50,
     greatest(1.4826 * (q.q75 - q.q50), 0.02),
     q.q95,
-    greatest(CASE WHEN tail.days95 >= 3 THEN tail.median95 ELSE tail.pooled95 END, 0.02),
-    greatest(tail.share95, 0.5 / q.total),
+    tail95.excess,
+    greatest(tail95.metrics, 0.5) / q.total,
     q.q99,
-    greatest(CASE WHEN tail.days99 >= 3 THEN tail.median99 ELSE tail.pooled99 END, 0.02),
-    greatest(tail.share99, 0.5 / q.total),
+    tail99.excess,
+    greatest(tail99.metrics, 0.5) / q.total,
     CASE WHEN q.total >= 2000 THEN q.q99865 END,
     clock_timestamp()
 FROM quantile AS q
-INNER JOIN tail USING (operation_type)
+INNER JOIN judged_tail AS tail95 ON q.operation_type = tail95.operation_type AND tail95.percent = 95
+INNER JOIN judged_tail AS tail99 ON q.operation_type = tail99.operation_type AND tail99.percent = 99
 $$;
 
 COMMENT ON FUNCTION pggit.latency_profile(text, timestamp, timestamp) IS

@@ -1,0 +1,80 @@
+"""What a scan for anomalies reads of 100,000 metrics: what was just recorded, or what is slow, and nothing else."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+pytestmark = pytest.mark.servers
+
+FILL = """
+INSERT INTO pggit.performance_metrics
+    (operation_type, duration_microseconds, duration_ms, start_time, end_time, user_name, recorded_at, period_start)
+SELECT operation, us, us / 1000.0, at - interval '1 us', at, 'tester', at, date_trunc('day', at)
+FROM generate_series(1, 100000) AS n
+CROSS JOIN LATERAL (
+    SELECT
+        (ARRAY['commit', 'merge', 'get_history', 'rollback'])[1 + n % 4] AS operation,
+        5000 + 37 * (n * 7919 % 50) AS us,
+        localtimestamp - n * interval '7 s' AS at
+) AS metric
+"""
+
+
+@pytest.fixture(scope="module")
+def large(server: Any) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """Yield a connection to a database with 100,000 metrics of eight days, folded and described."""
+    name = server.create(server.template())
+    with psycopg.connect(server.server.dsn(name), autocommit=True) as connection:
+        connection.execute(FILL.encode())
+        connection.execute("VACUUM ANALYZE pggit.performance_metrics")
+        connection.execute("SELECT pggit.refresh_performance_histograms()")
+        connection.execute("SELECT pggit.refresh_latency_profiles()")
+        connection.execute("VACUUM ANALYZE")
+        yield connection
+    server.drop(name)
+
+
+def rows_read(connection: psycopg.Connection[tuple[Any, ...]], statement: bytes) -> dict[str, int]:
+    """Run a statement once for its plans and once more, and return what the second run read of the metrics."""
+    counters = """
+        SELECT i.indexrelname, pg_stat_get_xact_tuples_returned(i.indexrelid)
+        FROM pg_stat_all_indexes AS i WHERE i.relname = 'performance_metrics'
+        UNION ALL
+        SELECT 'sequential', pg_stat_get_xact_tuples_returned('pggit.performance_metrics'::regclass)
+    """
+    with connection.transaction(force_rollback=True):
+        connection.execute(statement)
+        before = dict(connection.execute(counters.encode()).fetchall())
+        connection.execute(statement)
+        after = dict(connection.execute(counters.encode()).fetchall())
+    return {name: after[name] - before[name] for name in after if after[name] > before[name]}
+
+
+def test_a_day_of_all_operations_is_probed(large: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """24 hours of four operations are some probes of the composite index, not 12,000 rows."""
+    read = rows_read(large, b"SELECT * FROM pggit.detect_all_anomalies(24)")
+    assert set(read) == {"idx_performance_metrics_composite"}, read
+    assert read["idx_performance_metrics_composite"] < 100
+
+
+def test_one_operation_is_probed(large: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """The detector for one operation reads its slow metrics only, and no history but histograms."""
+    read = rows_read(large, b"SELECT * FROM pggit.detect_anomalies_statistical('commit')")
+    assert set(read) <= {"idx_performance_metrics_composite", "idx_performance_metrics_recorded_at"}, read
+    assert sum(read.values()) < 100
+
+
+def test_the_scan_of_every_minute_reads_some_minutes(large: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """A scan after a scan reads what the overlap of five minutes holds, by the index on recorded_at."""
+    read = rows_read(large, b"SELECT * FROM pggit.scan_anomalies()")
+    assert set(read) == {"idx_performance_metrics_recorded_at"}, read
+    assert read["idx_performance_metrics_recorded_at"] < 100
+
+
+def test_the_hourly_refresh_reads_some_hours(large: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """A refresh without news reads the two hours that it makes afresh, and a probe for each operation."""
+    read = rows_read(large, b"SELECT pggit.refresh_performance_histograms()")
+    assert "sequential" not in read, read
+    assert sum(read.values()) < 2 * 3600 / 7 + 200
