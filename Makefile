@@ -17,7 +17,7 @@ define bootstrap
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check lint types contracts sql settings format coverage chaos bench bench-sql build lock \
+.PHONY: help install demo run test check lint types contracts sql settings format coverage chaos bench bench-sql accuracy build lock \
 	clean distclean ready-embedded ready-test
 
 help: ## List these words
@@ -78,6 +78,9 @@ bench: ready-test ## Measure again what bench/ reports
 
 bench-sql: ready-test ## Time the SQL beside the design document's: build/bench-sql.json (SIZE=100k: under a minute)
 	@$(BIN)/python bench/sql.py $(if $(SIZE),--size=$(SIZE)) $(ARGS)
+
+accuracy: ready-test ## Say how right the detectors are, on data whose truth is known: build/accuracy.json (SHORT=1: a minute)
+	@$(BIN)/python bench/accuracy.py $(if $(SHORT),--short) $(ARGS)
 
 build: ready-test ## Build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel

@@ -16,7 +16,7 @@ TITLE = "Correlated degradation, 24 h (pairs that a bottleneck slowed together)"
 START = datetime(2026, 1, 5)  # noqa: DTZ001 - as pgGit's columns: without zone
 EVERY = timedelta(days=trials.DAYS + 1)
 SCENARIOS = 60
-SHORT = 8
+SHORT = 2
 DETECTORS = {
     "ours": """
         SELECT op_a, op_b FROM pggit.detect_correlated_degradation(24, 0.7, p_as_of => %(as_of)s) WHERE both_degrading

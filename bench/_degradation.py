@@ -12,7 +12,7 @@ from pggit_alertd.workload import store, trials
 TITLE = "Degradation, 24 h window (at least 1.3 x slower on average)"
 STARTS = (datetime(2026, 1, 5, 0, 0), datetime(2026, 1, 6, 8, 37), datetime(2026, 1, 7, 16, 13))  # noqa: DTZ001
 """Workloads end at different times of day, in and out of the full hour."""
-SHORT = ("log-normal 0.3", "cache", "daily")
+SHORT = ("daily",)
 DETECTORS = {
     "ours": """
         SELECT o.name, found.severity = 'DEGRADATION_DETECTED'

@@ -94,16 +94,16 @@ class Board:
 def table(title: str, boards: dict[str, Board]) -> None:
     """Print the boards side by side, a heading a line."""
     print(f"\n{title}")
-    print(f"{'':<30}" + "".join(f"{name:^34}" for name in boards))
-    print(f"{'':<30}" + "".join(f"{'prec':>7}{'recall':>8}{'false/op/day':>14}{'FP':>5}" for _ in boards))
+    print(f"{'':<30}" + "".join(f"{name:^35}" for name in boards))
+    print(f"{'':<30}" + "".join(f"{'prec':>7}{'recall':>8}{'false/op/day':>14}{'FP':>6}" for _ in boards))
     for heading in next(iter(boards.values())).scores:
         cells = []
         for board in boards.values():
             score = board.scores.get(heading, Score())
             figures = (score.precision, 7), (score.recall, 8), (score.false_a_day, 14)
             cells.append("".join(f"{'-' if each is None else f'{each:.3f}':>{width}}" for each, width in figures))
-            cells.append(f"{score.false:>5}")
-        print(f"{heading:<30}" + "".join(cells))
+            cells.append(f"{score.false:>6}")
+        print(f"{heading:<30}" + "".join(cells), flush=True)
 
 
 def _share(these: int, others: int) -> float | None:

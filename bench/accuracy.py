@@ -48,7 +48,7 @@ def main() -> None:
     }
     aims: list[tuple[str, bool]] = []
     with Arena(folder=arguments.keep, postgres=arguments.postgres, detectors=arguments.detectors) as arena:
-        for part in arguments.part or PARTS:
+        for part in arguments.part or (PARTS[:-1] if arguments.short else PARTS):
             started = time.perf_counter()
             if part == "drift":
                 report[part] = _drift.lead(arena, seeds)

@@ -97,3 +97,6 @@ COMMENT ON TABLE pggit.degradation_state IS
 COMMENT ON COLUMN pggit.degradation_state.alerted_percent IS 'Percent slower when it was last told.';
 COMMENT ON COLUMN pggit.degradation_state.last_seen_at IS 'Up to when it was found; what began later is another one.';
 COMMENT ON COLUMN pggit.degradation_state.ended_at IS 'Since when it is no longer found; NULL while it goes on.';
+
+INSERT INTO pggit.scheduled_job (job, schedule, grace, lease, description) VALUES
+('degradation', '10 * * * *', '50 minutes', '15 minutes', 'Looks for operations that became slower, and raises alerts');

@@ -83,7 +83,7 @@ def stage(server: Any) -> Iterator[psycopg.Connection[Row]]:
 
 def detect(stage: psycopg.Connection[Row], operation: str, more: str = "") -> Row:
     """Return the one row that the document's function says about an operation."""
-    statement = f"SELECT * FROM pggit.detect_performance_degradation(%s, p_as_of => %s{more})"
+    statement = f"SELECT * FROM pggit.detect_performance_degradation(%s, p_as_of => %s{more})"  # noqa: S608 - our own
     rows = stage.execute(statement.encode(), (operation, NOW)).fetchall()
     assert len(rows) == 1
     return rows[0]
@@ -191,7 +191,7 @@ def test_a_higher_bar_is_a_bar(stage: psycopg.Connection[Row]) -> None:
 )
 def test_an_argument_that_makes_no_sense_is_named(stage: psycopg.Connection[Row], argument: str, value: str) -> None:
     """Each of them is refused with its name and with what to write instead."""
-    statement = f"SELECT * FROM pggit.detect_performance_degradation('step', {argument} => {value})"
+    statement = f"SELECT * FROM pggit.detect_performance_degradation('step', {argument} => {value})"  # noqa: S608
     with pytest.raises(psycopg.errors.InvalidParameterValue, match=argument) as refused:
         stage.execute(statement.encode())
     assert refused.value.diag.message_hint
@@ -202,7 +202,8 @@ def test_no_operation_is_refused_and_now_is_the_default(stage: psycopg.Connectio
     with pytest.raises(psycopg.errors.NullValueNotAllowed, match="p_operation_type"):
         stage.execute("SELECT * FROM pggit.detect_performance_degradation(NULL)")
     for call in ("('step')", "('step', 24, 20)", "('step', p_as_of => NULL)"):
-        rows = stage.execute(f"SELECT severity FROM pggit.detect_performance_degradation{call}".encode()).fetchall()
+        statement = f"SELECT severity FROM pggit.detect_performance_degradation{call}"  # noqa: S608 - our own
+        rows = stage.execute(statement.encode()).fetchall()
         assert rows == [("INSUFFICIENT_DATA",)]
 
 
@@ -216,9 +217,12 @@ def test_the_future_is_not_looked_at(stage: psycopg.Connection[Row]) -> None:
 
 def test_all_operations_are_judged_as_each_is(stage: psycopg.Connection[Row]) -> None:
     """A scan has one row for each tracked operation, in order, and says what the one question says."""
-    scanned = stage.execute(
-        "SELECT operation_type, severity FROM pggit.degradation_scan(p_as_of => %s)", (NOW,)
-    ).fetchall()
+    scanned: list[tuple[str, str]] = [
+        (name, severity)
+        for name, severity in stage.execute(
+            "SELECT operation_type, severity FROM pggit.degradation_scan(p_as_of => %s)", (NOW,)
+        ).fetchall()
+    ]
     assert [name for name, _ in scanned] == sorted(name for name, _ in scanned)
     assert {"commit", "merge", "silent", *OPERATIONS} <= {name for name, _ in scanned}
     for operation in (*OPERATIONS, "young_step", "young_steady", "silent", "commit"):

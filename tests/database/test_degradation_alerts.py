@@ -74,7 +74,8 @@ async def test_a_degradation_is_told_once_with_what_is_known(stage: Stage) -> No
     assert 150 < commit[2] < 250
     assert 45 < merge[2] < 55
     (kept,) = await stage.alerts.rows(
-        "SELECT alert_type, actual_duration_microseconds, baseline_p99_microseconds, violation_multiplier BETWEEN 1.4 AND 1.6"
+        "SELECT alert_type, actual_duration_microseconds, baseline_p99_microseconds,"
+        " violation_multiplier BETWEEN 1.4 AND 1.6"
         " FROM pggit.performance_alerts WHERE operation_type = 'merge'"
     )
     assert kept == ("DEGRADATION", 29_000, None, True)

@@ -1,4 +1,4 @@
-"""Degradation where there is nothing: an empty installation, NULL and unknown names, metrics that are in no histogram."""
+"""Degradation where there is nothing: an empty installation, NULL and unknown names, metrics in no histogram."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ async def test_an_empty_installation_is_insufficient_not_stable(alerts: Alerts) 
             f"pggit.compare_halves({nothing}, '2026-01-01', '2026-01-02')",
             f"pggit.typical_metric({nothing}, '2026-01-01', '2026-01-02')",
         ):
-            assert await alerts.rows(f"SELECT * FROM {statement}") == [], statement
+            assert await alerts.rows(f"SELECT * FROM {statement}") == [], statement  # noqa: S608
         assert await alerts.value(f"SELECT pggit.average_latency({nothing}, '2026-01-01', '2026-01-02')") is None
         assert await alerts.value(f"SELECT pggit.has_latency_history({nothing}, '2026-01-01', '2026-01-02')") is False
     for alert in ("NULL", "7"):
@@ -45,7 +45,8 @@ async def test_an_empty_installation_is_insufficient_not_stable(alerts: Alerts) 
 async def test_scores_follow_the_quantiles_and_end(alerts: Alerts) -> None:
     """The median scores 0, the quantiles what a normal has there, and neither side goes on for ever."""
     scores = await alerts.column(
-        "SELECT round(pggit.latency_score(r, 0, 1, 2, 3)::numeric, 3) FROM unnest(ARRAY[-99, -1, 0, 0.6745, 2, 3, 99]) AS r"
+        "SELECT round(pggit.latency_score(r, 0, 1, 2, 3)::numeric, 3)"
+        " FROM unnest(ARRAY[-99, -1, 0, 0.6745, 2, 3, 99]) AS r"
     )
     assert [float(each) for each in scores] == [-2.5, -1.0, 0.0, 0.675, 1.645, 2.326, 3.2]
 

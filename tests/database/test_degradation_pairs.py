@@ -65,7 +65,7 @@ def stage(server: Any) -> Iterator[psycopg.Connection[Row]]:
 
 def pairs(stage: psycopg.Connection[Row], more: str = "") -> dict[tuple[str, str], float]:
     """Return the pairs that are found, each with its correlation; every one of them is marked as degrading."""
-    statement = f"SELECT * FROM pggit.detect_correlated_degradation(p_as_of => %s{more})"
+    statement = f"SELECT * FROM pggit.detect_correlated_degradation(p_as_of => %s{more})"  # noqa: S608 - our own
     rows = stage.execute(statement.encode(), (NOW,)).fetchall()
     assert all(both is True for *_, both in rows)
     return {(one, other): float(r) for one, other, r, _ in rows}
@@ -118,7 +118,7 @@ def test_the_time_of_the_change_tells_pairs_apart(stage: psycopg.Connection[Row]
 )
 def test_an_argument_that_makes_no_sense_is_named(stage: psycopg.Connection[Row], argument: str, value: str) -> None:
     """Each of them is refused with its name and with what to write instead."""
-    statement = f"SELECT * FROM pggit.detect_correlated_degradation({argument} => {value})"
+    statement = f"SELECT * FROM pggit.detect_correlated_degradation({argument} => {value})"  # noqa: S608
     with pytest.raises(psycopg.errors.InvalidParameterValue, match=argument) as refused:
         stage.execute(statement.encode())
     assert refused.value.diag.message_hint

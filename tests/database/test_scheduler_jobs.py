@@ -153,6 +153,26 @@ async def test_partitions_are_made_and_reported(
     assert await job.work(pool, SECONDS) == {"created": [], "rows_moved": 0, "not_created": []}
 
 
+async def test_degradation_is_scored_and_judged_by_one_run(
+    pool: Database, settings: Settings, connection: AsyncConnection[tuple[object, ...]]
+) -> None:
+    """A run folds the metrics that are new, scores them, and says how many operations it could judge and could not."""
+    await connection.execute("""
+        INSERT INTO pggit.performance_metrics (operation_type, duration_microseconds, duration_ms, start_time, end_time,
+            user_name, recorded_at, period_start)
+        SELECT 'commit', 5000 + n % 7 * 100, (5000 + n % 7 * 100) / 1000.0, at, at + interval '1 s', 'app', at,
+            date_trunc('day', at)
+        FROM generate_series(1, 1600) AS n
+        CROSS JOIN LATERAL (SELECT localtimestamp - n * interval '7 minutes') AS moment (at)
+    """)
+    job = jobs.degradation(settings)
+    result = await job.work(pool, SECONDS)
+    assert result["scored"] > 150
+    assert (result["judged"], result["degraded"], result["told"]) == (1, 0, 0)
+    assert result["insufficient"] > 30
+    assert (await job.work(pool, SECONDS))["judged"] == 1
+
+
 async def test_the_daemons_role_may_run_every_job_and_keep_the_schedule(
     database: str, settings: Settings, connection: AsyncConnection[tuple[object, ...]]
 ) -> None:
@@ -170,6 +190,7 @@ async def test_the_daemons_role_may_run_every_job_and_keep_the_schedule(
     assert await made.fetchall() == [
         ("anomalies", "succeeded"),
         ("baselines", "succeeded"),
+        ("degradation", "succeeded"),
         ("maintenance_windows", "succeeded"),
         ("merge_rollup", "succeeded"),
         ("partitions", "succeeded"),

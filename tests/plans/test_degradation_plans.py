@@ -19,7 +19,9 @@ SELECT t.operation_type, hour, 40, 8000, 40000, 40 * 20000.0, 40 * 4e8,
     ARRAY[460, 470, 480, 490, 495, 500, 510, 530 + (extract(HOUR FROM hour)::integer * 7 + t.operation_type_id) %% 11],
     ARRAY[2, 4, 7, 9, 8, 5, 3, 2]
 FROM pggit.performance_operation_types AS t
-CROSS JOIN generate_series(%(now)s::timestamp - interval '126 days', %(now)s::timestamp - interval '1 hour', '1 hour') AS hour;
+CROSS JOIN generate_series(
+    %(now)s::timestamp - interval '126 days', %(now)s::timestamp - interval '1 hour', interval '1 hour'
+) AS hour;
 """
 SLOWER = """
 UPDATE pggit.performance_metric_histogram AS h
@@ -66,7 +68,7 @@ def cost(connection: psycopg.Connection[tuple[Any, ...]], statement: str, *param
 def test_a_look_reads_what_it_judges(
     large: psycopg.Connection[tuple[Any, ...]], statement: str, blocks: int, milliseconds: float
 ) -> None:
-    """Neither older hours nor other operations cost anything; the time is ten times what a quiet machine takes."""
+    """Older hours cost nothing; the bound on the time is loose, because test machines are shared."""
     touched, least = cost(large, statement, NOW)
     assert touched < blocks
     assert least < milliseconds

@@ -10,7 +10,8 @@
 -- its precision. The history knows more, but days differ too; their variance beyond that of the hours is added to it.
 -- The change may also lie at or before the window's start: then there is only the history to compare with.
 --
--- The share of slow calls is compared as two binomial shares: a tail that grows hardly moves a mean.
+-- A tail that grows hardly moves a mean, so the share of slow calls is compared, too: by the signed root of the
+-- binomial deviance, because the usual normal approximation takes three slow calls of twenty for certain.
 CREATE OR REPLACE FUNCTION pggit.degradation_evidence(
     p_operation_type text,
     p_from timestamp,
@@ -230,7 +231,6 @@ split AS (
         1 / h.variance AS precision_history,
         h.score AS score_history,
         h.level AS level_history,
-        h.calls + r.all_calls - r.calls AS calls_before,
         (h.slow + r.all_slow - r.slow) / (h.calls + r.all_calls - r.calls) AS share_before,
         r.slow / r.calls AS share_after
     FROM running AS r
@@ -242,7 +242,7 @@ compared AS (
     SELECT
         s.*,
         s.precision_before + s.precision_history AS precision_all,
-        (s.slow + s.share_before * s.calls_before) / (s.calls + s.calls_before) AS share_all
+        least(greatest(s.share_before, 0.01), 0.99) AS share_usual
     FROM split AS s
 )
 
@@ -259,8 +259,11 @@ SELECT
     ) / sqrt(c.variance_after + 1 / c.precision_all),
     c.share_before,
     c.share_after,
-    (c.share_after - c.share_before)
-    / sqrt(greatest(c.share_all, 0.02) * greatest(1 - c.share_all, 0.001) * (1 / c.calls + 1 / c.calls_before))
+    sign(c.share_after - c.share_usual) * sqrt(2 * c.calls * greatest(
+        c.share_after * ln(greatest(c.share_after, 1e-9) / c.share_usual)
+        + (1 - c.share_after) * ln(greatest(1 - c.share_after, 1e-9) / (1 - c.share_usual)),
+        0
+    ))
 FROM compared AS c
 $$;
 

@@ -5,12 +5,17 @@ slow again and again, which escalates it.
 """
 
 import itertools
+import math
 import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import psycopg
+
+from pggit_alertd import workload
+from pggit_alertd.workload.families import LogNormal
 
 # Typical durations in milliseconds: reference figures of pgGit's own operations.
 TYPICAL_MS = {
@@ -22,7 +27,7 @@ TYPICAL_MS = {
 }
 REPEATER = "merge_branches"
 BURSTING = "get_history"
-HISTORY_ROWS = 400
+HISTORY_PER_DAY = 130
 HISTORY_DAYS = 3
 
 
@@ -60,33 +65,14 @@ def slow(seed: int, count: int) -> list[Operation]:
 
 def seed_history(connection: psycopg.Connection, seed: int) -> int:
     """Record a few days of ordinary work and make the first baselines from it; return how many baselines."""
-    source = random.Random(seed)  # noqa: S311 - sample data
-    with connection.cursor() as cursor:
-        for name, (low, high) in TYPICAL_MS.items():
-            cursor.executemany(
-                """
-                INSERT INTO pggit.performance_metrics (
-                    operation_type, duration_microseconds, duration_ms, start_time, end_time, user_name, recorded_at,
-                    period_start
-                )
-                SELECT
-                    %(name)s, d.us, d.us / 1000.0, t.at, t.at + interval '1 second', 'demo', t.at,
-                    date_trunc('day', t.at)
-                FROM (SELECT %(us)s::bigint AS us) AS d,
-                     (SELECT localtimestamp - make_interval(secs => %(age)s) AS at) AS t
-                """,
-                [
-                    {
-                        "name": name,
-                        "us": round(source.uniform(low, high) * 1000),
-                        "age": source.uniform(60, HISTORY_DAYS * 86400),
-                    }
-                    for _ in range(HISTORY_ROWS)
-                ],
-            )
-        cursor.execute("SELECT count(*) FROM pggit.recalculate_all_baselines_rolling()")
-        row = cursor.fetchone()
-    return int(row[0]) if row else 0
+    ((now,),) = connection.execute("SELECT localtimestamp").fetchall()
+    history = tuple(
+        # Ninety-five of a hundred calls take what is typical.
+        workload.Operation(name, LogNormal(math.log(high / low) / 4), 1000 * math.sqrt(low * high), HISTORY_PER_DAY)
+        for name, (low, high) in TYPICAL_MS.items()
+    )
+    workload.store(connection, workload.Workload(seed, now - timedelta(days=HISTORY_DAYS), HISTORY_DAYS, history))
+    return connection.execute("SELECT pggit.recalculate_all_baselines_rolling()").rowcount
 
 
 def record(connection: psycopg.Connection, operation: Operation) -> float:

@@ -1,7 +1,7 @@
 """Operations on trial: each with one thing, or nothing, wrong with it in the last day of eight.
 
-A trial is a question with a known answer: has this operation become at least 1.3 times slower on average? Half of the
-trials are traps: steps too small to matter, spikes, operations that got faster, days that come and go, load that
+A trial is a question with a known answer: has this operation become at least 1.3 times slower on average? Five
+of twelve are traps: steps too small to matter, spikes, operations that got faster, days that come and go, load that
 wanders. Bottlenecks ask which operations became slower *together*, among others that did so alone.
 """
 
@@ -17,6 +17,8 @@ from pggit_alertd.workload.seasons import STEADY, Season
 
 DAYS = 8
 VOLUMES = (48, 240, 1200)
+DAY = Season(daily=0.4, busy=0.5)
+SAME_DAY = 0.8
 SHAPES: dict[str, tuple[Family, Season]] = {
     "log-normal 0.3": (LogNormal(0.3), STEADY),
     "log-normal 1": (LogNormal(1.0), STEADY),
@@ -25,7 +27,7 @@ SHAPES: dict[str, tuple[Family, Season]] = {
     "weibull": (Weibull(0.7), STEADY),
     "cache": (CacheMiss(0.10), STEADY),
     "heavy tail": (HeavyTail(), STEADY),
-    "daily": (LogNormal(0.3), Season(daily=0.4, busy=0.5)),
+    "daily": (LogNormal(0.3), DAY),
     "wandering": (LogNormal(0.3), Season(wander=0.15)),
 }
 STEPS = (1.1, 1.3, 1.5, 2.0, 3.0)
@@ -108,17 +110,16 @@ def bottleneck(seed: int, start: datetime, number: int) -> Bottleneck:
     end = start + timedelta(days=DAYS)
     names = [f"operation_{index:02d}" for index in range(OPERATIONS)]
     order = source.sample(names, OPERATIONS)
-    members, alone = order[: GROUPS[number % len(GROUPS)]], order[-4:]
-    began = end - timedelta(hours=source.uniform(3, 12))
-    kind = Kind.DRIFT if number % 4 == 3 else Kind.LEVEL  # noqa: PLR2004 - one in four
+    members, alone = order[: GROUPS[number % len(GROUPS)]], order[-6:]
+    began = end - timedelta(hours=source.uniform(4, 14))
     events: dict[str, Event] = {}
     for name in members:
-        events[name] = Event(kind, began, end, source.uniform(1.5, 3.0))
-    for name in alone[:2]:
+        events[name] = Event(Kind.LEVEL, began, end, source.uniform(2.0, 4.0))
+    for name in alone[:4]:
         begin = end - timedelta(hours=source.uniform(3, 20))
-        events[name] = Event(Kind.LEVEL, begin, end, source.uniform(1.5, 3.0))
-    events[alone[2]] = Event(Kind.SPIKE, end - timedelta(days=1), end, 3.0, 20.0, 0.01)
-    events[alone[3]] = Event(Kind.FASTER, end - timedelta(hours=source.uniform(3, 12)), end, 0.6)
+        events[name] = Event(Kind.LEVEL, begin, end, source.uniform(1.8, 4.0))
+    events[alone[4]] = Event(Kind.SPIKE, end - timedelta(days=1), end, 3.0, 20.0, 0.01)
+    events[alone[5]] = Event(Kind.FASTER, end - timedelta(hours=source.uniform(3, 12)), end, 0.6)
     operations = tuple(_bystander(each, source).with_events(*filter(None, [events.get(each)])) for each in names)
     pairs = list(combinations(names, 2))
     together = frozenset(pair for pair in pairs if set(pair) <= set(members))
@@ -130,10 +131,10 @@ def bottleneck(seed: int, start: datetime, number: int) -> Bottleneck:
 
 
 def _bystander(name: str, source: Random) -> Operation:
-    """Return a healthy operation; half of them follow the same day, which is no bottleneck."""
+    """Return a healthy operation; most of them follow the same day, which is no bottleneck."""
     family, season = SHAPES[source.choice(tuple(SHAPES))]
-    day = SHAPES["daily"][1] if season is STEADY and source.random() < 0.5 else season  # noqa: PLR2004 - half
-    return Operation(name, family, 10 ** source.uniform(3, 5), source.choice((240, 480, 960)), day)
+    day = DAY if season is STEADY and source.random() < SAME_DAY else season
+    return Operation(name, family, 10 ** source.uniform(3, 5), source.choice((480, 960)), day)
 
 
 def _coincide(one: Event | None, other: Event | None) -> bool:
