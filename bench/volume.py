@@ -70,7 +70,8 @@ FILL: LiteralString = """
     RESET session_replication_role;
 """
 SIZES: LiteralString = """
-    SELECT coalesce(parent.inhparent::regclass::text, c.oid::regclass::text), sum(pg_total_relation_size(c.oid))::bigint,
+    SELECT coalesce(parent.inhparent::regclass::text, c.oid::regclass::text),
+        sum(pg_total_relation_size(c.oid))::bigint,
         sum(greatest(c.reltuples, 0))::bigint
     FROM pg_class AS c
     LEFT JOIN pg_inherits AS parent ON parent.inhrelid = c.oid

@@ -74,11 +74,13 @@ judged AS (
         ORDER BY h.history_id DESC
         LIMIT 1
     ) AS failed ON TRUE
+    -- In the whole order of idx_performance_metrics_composite: by the day alone the planner may walk the index on days,
+    -- which is all of it for an operation that was never measured.
     LEFT JOIN LATERAL (
         SELECT m.period_start
         FROM pggit.performance_metrics AS m
         WHERE m.operation_type = op.operation_type
-        ORDER BY m.period_start DESC
+        ORDER BY m.period_start DESC, m.duration_microseconds DESC
         LIMIT 1
     ) AS measured ON TRUE
     WHERE op.is_tracked IS TRUE

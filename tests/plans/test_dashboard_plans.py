@@ -20,7 +20,7 @@ INSERT INTO pggit.merge_performance_metrics (
 SELECT 1 + n % 20, 1 + n % 3, n % 911, n % 577, n % 733, n % 9, 5000 + n % 9973, 'SUCCESS', 'ann',
     LOCALTIMESTAMP - n * interval '2 minutes', LOCALTIMESTAMP - n * interval '2 minutes'
 FROM generate_series(1, 20000) AS n;
--- A hundred thousand metrics, alerts and finished notifications.
+-- A hundred thousand metrics, and a history of baselines.
 INSERT INTO pggit.performance_metrics
     (operation_type, duration_microseconds, duration_ms, start_time, end_time, user_name, recorded_at, period_start)
 SELECT (ARRAY['commit', 'merge', 'rollback'])[1 + n % 3], 5000, 5, at - interval '1 s', at, 'app', at,
@@ -28,21 +28,13 @@ SELECT (ARRAY['commit', 'merge', 'rollback'])[1 + n % 3], 5000, 5, at - interval
 FROM generate_series(1, 100000) AS n, LATERAL (SELECT LOCALTIMESTAMP - n * interval '6 s') AS t (at);
 INSERT INTO pggit.performance_baseline_history (operation_type, status, old_p99_microseconds, new_p99_microseconds)
 SELECT (ARRAY['commit', 'merge', 'rollback'])[1 + n % 3], 'applied', 5000, 6000 FROM generate_series(1, 10000) AS n;
-INSERT INTO pggit.alert_notification_queue
-    (alert_id, channel, recipient, message, setting_id, status, processed_at)
-SELECT n, 'slack', '#ops', 'm', 1, CASE WHEN n % 50 = 0 THEN 'failed' ELSE 'sent' END, now()
-FROM generate_series(1, 100000) AS n;
-SELECT pggit.maintain_log_partitions(0);
-INSERT INTO pggit.alert_notification_log (queue_id, alert_id, claim_no, channel, recipient, status, sent_at)
-SELECT q.queue_id, q.alert_id, 1, q.channel, q.recipient, q.status, q.processed_at
-FROM pggit.alert_notification_queue AS q;
 """
 Database = psycopg.Connection[tuple[Any, ...]]
 
 
 @pytest.fixture(scope="module")
 def large(server: Any) -> Iterator[Database]:
-    """Yield a connection to a database with 20,000 merges, all summed up, and 100,000 rows of the rest."""
+    """Yield a connection to a database with 20,000 merges, all summed up, and 100,000 metrics."""
     name = server.create(server.template())
     with psycopg.connect(server.server.dsn(name), autocommit=True) as connection:
         connection.execute(FILL.encode())
@@ -121,8 +113,6 @@ def test_younger_merges_are_fetched_one_by_one(large: Database, view: str) -> No
     [
         ("SELECT * FROM pggit.v_baseline_health WHERE operation_type = 'commit'", 60),
         ("SELECT * FROM pggit.v_baseline_health", 1_000),
-        ("SELECT * FROM pggit.v_notification_failures WHERE alert_id = 50", 60),
-        ("SELECT * FROM pggit.v_notification_failures ORDER BY queue_id DESC LIMIT 20", 6_000),
     ],
 )
 def test_a_row_or_a_list_costs_what_it_shows(large: Database, question: str, most: int) -> None:

@@ -130,6 +130,17 @@ def test_the_newest_hundred_alerts_cost_a_hundred(large: Database) -> None:
         assert "Seq Scan" not in {node["Node Type"] for node in plan if node.get("Actual Rows", 0) > 1000}
 
 
+def test_why_one_failed_is_looked_up(large: Database) -> None:
+    """One alert's failures cost a few lookups, and the newest twenty cost twenty, whatever else failed."""
+    for question, shown, most in [
+        ("WHERE alert_id = 50", 1, 60),
+        ("ORDER BY queue_id DESC LIMIT 20", 20, 6_000),
+    ]:
+        rows, blocks, _ = run(large, f"SELECT * FROM pggit.v_notification_failures {question}", {})  # noqa: S608
+        assert rows == shown
+        assert blocks < most, question
+
+
 def test_an_explanation_reads_one_alert(large: Database) -> None:
     """Log and queue are read by the alert's number; ten settings are looked at once."""
     run(large, queries.load("explain_alert"), {"alert_id": 5})

@@ -17,8 +17,8 @@ DECLARE
     v_youngest integer;
     v_rows bigint;
 BEGIN
-    -- One refresh at a time; the second is told so (55P03) instead of waiting.
-    PERFORM FROM pggit.merge_rollup AS rollup WHERE rollup.one_row FOR UPDATE NOWAIT;
+    -- One refresh at a time; the second waits, as long as its session's time-outs allow, and finds the work done.
+    PERFORM FROM pggit.merge_rollup AS rollup WHERE rollup.one_row FOR UPDATE;
     IF p_force IS NOT TRUE AND EXISTS (
         SELECT FROM pggit.merge_coverage AS coverage
         CROSS JOIN pggit.merge_rollup AS rollup
