@@ -208,6 +208,9 @@ BEGIN
         FROM (
             VALUES
             ('route_alerts', 'pggit_alertd_daemon'),
+            ('claim_notifications', 'pggit_alertd_daemon'),
+            ('gather_digests', 'pggit_alertd_daemon'),
+            ('due_companions', 'pggit_alertd_daemon'),
             ('notify_on_alert', 'pggit_alertd_daemon'),
             ('check_alert_escalation', 'pggit_alertd_daemon'),
             ('hold_disabled_notifications', 'pggit_alertd_daemon'),

@@ -76,7 +76,8 @@ COMMENT ON COLUMN pggit.performance_latency_profile.hour_centers IS
 COMMENT ON COLUMN pggit.performance_latency_profile.q95 IS
 '95th percentile of the residual ln(microseconds) - center of its hour; excess95 is the mean excess above it, share95 the share of metrics above it.';
 
--- What a detector knew when it raised an alert. performance_alerts belongs to pgGit and has no room for it.
+-- What a detector knew when it raised an alert. performance_alerts belongs to pgGit and has no room for it. No foreign
+-- key points there: it would forbid TRUNCATE to those whose table it is. Retention removes findings by their age.
 CREATE TABLE pggit.alert_finding (
     alert_id bigint NOT NULL,
     operation_type text NOT NULL,
@@ -88,12 +89,11 @@ CREATE TABLE pggit.alert_finding (
     began_at timestamp,
     together text [] NOT NULL DEFAULT '{}',
     found_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CONSTRAINT alert_finding_pkey PRIMARY KEY (alert_id),
-    CONSTRAINT alert_finding_alert_fkey FOREIGN KEY (alert_id)
-    REFERENCES pggit.performance_alerts (alert_id) ON DELETE CASCADE
+    CONSTRAINT alert_finding_pkey PRIMARY KEY (alert_id)
 );
 
 CREATE INDEX alert_finding_operation ON pggit.alert_finding (operation_type, alert_type, began_at);
+CREATE INDEX alert_finding_age ON pggit.alert_finding (found_at);
 
 COMMENT ON TABLE pggit.alert_finding IS
 'Why a detector raised an alert: how unusual it was, what was expected, since when, and which operations moved with it.';

@@ -143,6 +143,17 @@ tried AS (
     ORDER BY a.destination_key
 ),
 
+-- Locked before they are read: what another replica's ack has just written counts, not what this statement's snapshot
+-- had. In key order, as below, so that two acks can't wait for each other.
+destination_now AS MATERIALIZED (
+    SELECT
+        d.destination_key, d.consecutive_failures, d.open_count, d.opened_at, d.open_until, d.open_reason
+    FROM pggit.alert_destination AS d
+    WHERE d.destination_key = ANY(ARRAY(SELECT tried.destination_key FROM tried))
+    ORDER BY d.destination_key
+    FOR NO KEY UPDATE OF d
+),
+
 -- What the breaker is to be. It opens after so many failures in a row, or one that only people can mend; each probe
 -- that fails doubles the wait; whatever gets through closes it. Results from before it opened don't prolong it.
 verdict AS MATERIALIZED (
@@ -160,7 +171,7 @@ verdict AS MATERIALIZED (
         CASE WHEN t.succeeded_at IS NULL THEN d.open_reason END AS open_reason,
         d.opened_at IS NOT NULL AND t.succeeded_at IS NOT NULL AND t.failures = 0 AS mended
     FROM tried AS t
-    LEFT JOIN pggit.alert_destination AS d ON t.destination_key = d.destination_key
+    LEFT JOIN destination_now AS d ON t.destination_key = d.destination_key
 ),
 
 breaker AS MATERIALIZED (

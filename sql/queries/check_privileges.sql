@@ -42,6 +42,8 @@ needed_function AS (
     FROM (
         VALUES
         ('route_alerts'),
+        ('claim_notifications'),
+        ('gather_digests'),
         ('requeue_missed_alerts'),
         ('give_up_behind_open_breakers'),
         ('queue_fallbacks'),

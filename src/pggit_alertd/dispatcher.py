@@ -196,6 +196,8 @@ class Dispatcher:
         claims = await self._store.claim(rooms, take_expired=settled, known=self._known())
         for claim in claims:
             self._start(deliveries, Lane(claim.channel, claim.urgency, claim.lane_key), claim)
+        # What was claimed goes out before the next question is asked.
+        await asyncio.sleep(0)
         self._full = {lane for lane, free in self._known().items() if free <= 0}
         rooms = self._rooms()
         self._crowded = len(rooms) < len(Urgency) * len(self._limits)

@@ -18,6 +18,8 @@ from pggit_alertd.store import Store
 
 REQUEUE_SECONDS = 60.0
 RELEASE_SECONDS = 1.0
+# Escalation waits are minutes. Right after routing, the database's time belongs to the claim of what was routed.
+ESCALATE_SECONDS = 1.0
 _log = logs.get("router")
 
 
@@ -50,6 +52,7 @@ class Router:
         self._snoozes = snoozes
         self._requeue_at = self._clock.monotonic()
         self._release_at = self._clock.monotonic()
+        self._escalate_at = self._clock.monotonic()
         self._wake = asyncio.Event()
         self._stopping = False
         self.trouble = ""
@@ -73,7 +76,7 @@ class Router:
             self._wake.clear()
             try:
                 again = await self._route()
-                if not again:
+                if not again and self._clock.monotonic() >= self._escalate_at:
                     await self._escalate()
                 if not again and self._clock.monotonic() >= self._requeue_at:
                     again = await self._requeue()
@@ -95,6 +98,7 @@ class Router:
 
     async def _escalate(self) -> None:
         """Take the escalation steps that are due, after routing, so that an acknowledgement that waits comes first."""
+        self._escalate_at = self._clock.monotonic() + ESCALATE_SECONDS
         queued = await self._store.escalate(limit=self._batch)
         if queued:
             _log.warning("escalated", queued=queued, reason="nobody acknowledged in time")
@@ -146,6 +150,8 @@ class Router:
             limit=self._batch, horizon_critical=self._horizon_critical, horizon=self._horizon
         )
         self._routed()
+        # The dispatcher asks for what was routed before this loop counts and logs it.
+        await asyncio.sleep(0)
         self._count(done.suppressed)
         if done.alerts:
             self._metrics.routed_alerts.inc(done.alerts)

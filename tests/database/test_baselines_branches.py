@@ -18,7 +18,7 @@ from database.baseline_support import (
 pytestmark = pytest.mark.servers
 
 
-async def test_a_branch_is_calculated_from_its_own_metrics(self, connection: AsyncConnection) -> None:
+async def test_a_branch_is_calculated_from_its_own_metrics(connection: AsyncConnection) -> None:
     """A branch gets a baseline of its own beside that of all, and neither run touches the other's."""
     branch = await add_branch(connection, "feature")
     await settle(connection, "commit", 1000)
@@ -33,7 +33,7 @@ async def test_a_branch_is_calculated_from_its_own_metrics(self, connection: Asy
     assert await rows(connection, "SELECT * FROM pggit.recalculate_baseline('commit', %s)", branch) == []
 
 
-async def test_a_branch_is_held_and_decided_like_any_other(self, connection: AsyncConnection) -> None:
+async def test_a_branch_is_held_and_decided_like_any_other(connection: AsyncConnection) -> None:
     """A leap of a branch is held with its branch, beside one of all branches, and approval changes the branch's."""
     branch = await add_branch(connection, "feature")
     await replace_metrics(connection, "commit", [3000] * 12, branch_id=branch)
@@ -52,7 +52,7 @@ async def test_a_branch_is_held_and_decided_like_any_other(self, connection: Asy
     assert (own["p99_microseconds"], common["p99_microseconds"]) == (9000, 3000)
 
 
-async def test_unknown_branch_gives_no_row(self, connection: AsyncConnection) -> None:
+async def test_unknown_branch_gives_no_row(connection: AsyncConnection) -> None:
     """A branch that nobody knows, or that has no metrics, has too few of them."""
     await settle(connection, "commit", 1000)
     for branch in (-1, 4711, await add_branch(connection, "empty")):

@@ -73,3 +73,19 @@ async def test_a_cancellation_that_meets_the_answer_is_not_lost(database: str, t
     finally:
         running.cancel()
         await pool.close()
+
+
+async def test_statements_that_follow_one_another_meet_the_same_server_process(database: str) -> None:
+    """After several connections were in use at once, the one that came back last serves what comes next."""
+    pool = Database(database, size=3)
+    await pool.open()
+    try:
+        async with pool.connection(), pool.connection(), pool.connection() as innermost:
+            last = innermost.info.backend_pid
+        async with pool.connection() as connection:
+            first = connection.info.backend_pid
+        for _ in range(3):
+            assert await pool.fetch("backend_pid") == [(first,)]
+        assert last != first
+    finally:
+        await pool.close()

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 
 from pggit_alertd import jobs
+from pggit_alertd.database import queries
 from pggit_alertd.database.pool import Database
 from pggit_alertd.errors import DatabaseError, JobBusy, JobIncomplete
 from pggit_alertd.metrics import JOBS
@@ -108,6 +110,22 @@ async def test_a_recalculation_by_hand_makes_the_scheduled_one_busy(
             await job.work(pool, SECONDS)
     assert await job.work(pool, SECONDS) == {"operations": 0, "changed": 0, "held": [], "shadow": [], "failed": []}
     assert await history(connection) == [("commit", "applied", "manual")]
+
+
+async def test_one_statement_makes_baselines_manual(connection: AsyncConnection[tuple[object, ...]]) -> None:
+    """An operator's UPDATE keeps the nightly slot from being claimed and nothing else; another one brings it back."""
+    await measure(connection, "commit", 5)
+    await connection.execute("UPDATE pggit.scheduled_job SET updated_at = now() - interval '1 day'")
+    claim = queries.load("scheduled_run_claim").encode()
+    due = {"job": "baselines", "slot": datetime.now(UTC), "worker": "w", "max_attempts": 3}
+    switch = "UPDATE pggit.scheduled_job SET enabled = %s WHERE job = 'baselines'"
+    await connection.execute("SET ROLE pggit_alertd_operator")
+    await connection.execute(switch, (False,))
+    assert await (await connection.execute("SELECT * FROM pggit.recalculate_all_baselines_rolling()")).fetchall()
+    await connection.execute("RESET ROLE")
+    assert await (await connection.execute(claim, due)).fetchall() == []
+    await connection.execute(switch, (True,))
+    assert len(await (await connection.execute(claim, due)).fetchall()) == 1
 
 
 async def test_a_job_that_takes_too_long_is_ended_by_the_server(

@@ -65,5 +65,3 @@ $$;
 
 COMMENT ON FUNCTION pggit.exact_latency_figures(timestamp, text, integer) IS
 'Figures of the metrics recorded since p_since, of one operation or all, of one branch or all: p50, p75, p90, p95, p99 as percentile_cont has them, and the 95 % interval of p99.';
-
-REVOKE ALL ON FUNCTION pggit.exact_latency_figures(timestamp, text, integer) FROM PUBLIC;

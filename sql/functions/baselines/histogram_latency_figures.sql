@@ -172,5 +172,3 @@ $$;
 
 COMMENT ON FUNCTION pggit.histogram_latency_figures(timestamp, text) IS
 'Figures of the metrics recorded since p_since, of one operation or all, from histograms: percentiles within 1 % of percentile_cont (or a microsecond), min, max and mean exact.';
-
-REVOKE ALL ON FUNCTION pggit.histogram_latency_figures(timestamp, text) FROM PUBLIC;

@@ -14,6 +14,7 @@ AS $$
 DECLARE
     v_silence interval := coalesce((SELECT p.silence_after FROM pggit.alert_lifecycle_policy AS p), '24 hours');
     v_missing bigint;
+    v_open boolean;
     v_stale bigint[];
 BEGIN
     WITH fresh AS MATERIALIZED (
@@ -59,24 +60,34 @@ BEGIN
         RETURNING alert_id
     )
 
-    SELECT (SELECT count(*) FROM fresh) - (SELECT count(*) FROM joined) INTO v_missing;
+    SELECT
+        (SELECT count(*) FROM fresh) - (SELECT count(*) FROM joined),
+        EXISTS (
+            SELECT FROM run
+            INNER JOIN pggit.alert_episode AS ep
+                ON run.operation_type = ep.operation_type AND run.alert_type = ep.alert_type
+            WHERE ep.closed_at IS NULL AND NOT ep.apart
+        )
+    INTO v_missing, v_open;
     IF v_missing = 0 THEN
         RETURN;
     END IF;
 
     BEGIN
-        v_stale := ARRAY(
-            SELECT DISTINCT ep.episode_id
-            FROM pggit.fresh_episode_members(p_alert_ids, p_occurred_at) AS f
-            INNER JOIN pggit.alert_episode AS ep ON f.operation_type = ep.operation_type AND f.alert_type = ep.alert_type
-            WHERE ep.closed_at IS NULL
-                AND NOT ep.apart
-                AND NOT EXISTS (
-                    SELECT FROM pggit.alert_episode_member AS m
-                    WHERE m.episode_id = ep.episode_id AND m.occurred_at > now() - v_silence
-                )
-        );
-        PERFORM pggit.close_alert_episodes(v_stale, 'silent', now() - v_silence, NULL, NULL);
+        IF v_open THEN
+            v_stale := ARRAY(
+                SELECT DISTINCT ep.episode_id
+                FROM pggit.fresh_episode_members(p_alert_ids, p_occurred_at) AS f
+                INNER JOIN pggit.alert_episode AS ep ON f.operation_type = ep.operation_type AND f.alert_type = ep.alert_type
+                WHERE ep.closed_at IS NULL
+                    AND NOT ep.apart
+                    AND NOT EXISTS (
+                        SELECT FROM pggit.alert_episode_member AS m
+                        WHERE m.episode_id = ep.episode_id AND m.occurred_at > now() - v_silence
+                    )
+            );
+            PERFORM pggit.close_alert_episodes(v_stale, 'silent', now() - v_silence, NULL, NULL);
+        END IF;
         PERFORM pggit.open_alert_episodes(p_alert_ids, p_occurred_at, 'shared');
     EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
         PERFORM pggit.open_alert_episodes(p_alert_ids, p_occurred_at, 'apart');

@@ -1,4 +1,5 @@
 -- The alerts among these that exist and belong to no episode yet, each once, with what an episode records of them.
+-- Without SET, so that it is planned as a part of the statement that calls it; every name in it has its schema.
 -- The writer's session zone and hand-made rows can put an alert anywhere in time; nothing happened in the future.
 CREATE OR REPLACE FUNCTION pggit.fresh_episode_members(p_alert_ids bigint [], p_occurred_at timestamptz [])
 RETURNS TABLE (
@@ -10,7 +11,6 @@ RETURNS TABLE (
     factor numeric
 )
 LANGUAGE sql STABLE
-SET search_path = pg_catalog, pggit, pg_temp
 AS $$
 SELECT
     a.alert_id,

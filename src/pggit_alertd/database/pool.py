@@ -7,6 +7,7 @@ statements are switched off when one is found in between.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -57,6 +58,26 @@ async def connect(conninfo: str) -> Connection:
         raise translate(error) from error
 
 
+class _Warmest(deque[Connection]):
+    """Lends the connection that came back last.
+
+    A pool that takes turns spreads an alert's way over several server processes, each with its own cold caches and
+    plans: a fifth to a third more from commit to request.
+    """
+
+    def popleft(self) -> Connection:
+        """Return the one used last."""
+        return self.pop()
+
+
+class _Pool(AsyncConnectionPool[Connection]):
+    """The library's pool, whose idle connections are a stack rather than a queue."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._pool = _Warmest()
+
+
 async def _configure(connection: Connection) -> None:
     """Prepare no statements behind a pooler: its next server process would not know them."""
     row = await (await connection.execute(queries.load("backend_pid").encode())).fetchone()
@@ -84,7 +105,7 @@ class Database:
         self.conninfo = session(url, application=application, connect_timeout=connect_timeout)
         self._timeout = connect_timeout
         self.trouble = ""
-        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+        self._pool = _Pool(
             self.conninfo,
             min_size=1,
             max_size=size,

@@ -1,0 +1,63 @@
+"""Two replicas whose results for one destination are stored at the same instant: neither undoes the other's."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import AsyncConnection
+
+from pggit_alertd.database.pool import Database
+from pggit_alertd.model import Outcome, Reason, Verdict
+from pggit_alertd.store import BreakerRule
+from support.alerts import Alerts
+from support.claims import ack, rooms, store
+
+pytestmark = pytest.mark.servers
+
+RULE = BreakerRule(threshold=3, base=10.0, cap=60.0, condemned=900.0)
+STATE = "SELECT opened_at IS NOT NULL, consecutive_failures, open_count FROM pggit.alert_destination"
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'WITH given AS%'
+"""
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[Database]:
+    """Yield an open pool on the test's database."""
+    opened = Database(database)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+async def test_failures_stored_at_the_same_instant_all_count(
+    connection: AsyncConnection[tuple[Any, ...]], pool: Database, database: str
+) -> None:
+    """Three replicas store one failure each while the destination's row is held: together they open the breaker."""
+    alerts = Alerts(connection)
+    await alerts.setting()
+    await alerts.alert(count=12, alert_type="ANOMALY")
+    await alerts.route()
+    workers = [store(pool, f"w{number}", breaker=RULE) for number in range(3)]
+    claims = [(await each.claim(rooms(1, channels=("slack",)), take_expired=True))[0] for each in workers]
+    first = (await workers[0].claim(rooms(1, channels=("slack",)), take_expired=True))[0]
+    await workers[0].acknowledge([ack(first)])
+    async with await psycopg.AsyncConnection.connect(database) as holder:
+        await holder.execute("SELECT FROM pggit.alert_destination FOR UPDATE")
+        storing = [
+            asyncio.create_task(
+                each.acknowledge(
+                    [ack(claim, Outcome.RETRY, verdict=Verdict.TRANSIENT, detail="503", reason=Reason.SERVER_ERROR)]
+                )
+            )
+            for each, claim in zip(workers, claims, strict=True)
+        ]
+        async with asyncio.timeout(20):
+            while await alerts.value(WAITING) < len(workers):
+                pass
+        await holder.rollback()
+    await asyncio.gather(*storing)
+    assert await alerts.rows(STATE) == [(True, 3, 1)]
