@@ -276,7 +276,7 @@ async def test_what_is_switched_off_or_capped_raises_nothing(database: str, conn
     assert report.before.per_operation["commit", ANOMALY] == 1
     assert ("merge", ANOMALY) not in report.before.per_operation
     await connection.execute(
-        "INSERT INTO pggit.anomaly_whitelist (operation_pattern, min_microseconds, reason) VALUES ('com*', 50000, 'known')"
+        "INSERT INTO pggit.anomaly_whitelist (operation_pattern, min_microseconds, reason) VALUES ('com*', 50000, 'x')"
     )
     report = await replayed(database, Request(day(8), day(9)))
     assert report.before.total(ANOMALY) == 0
