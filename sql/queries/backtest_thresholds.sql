@@ -1,7 +1,7 @@
 -- The metrics of an operation and day that were slower than a cut, for many of these at once.
 -- Parameters: operations text[], days timestamp[], p99s bigint[], cuts bigint[], from timestamp, to timestamp
 -- Index: idx_performance_metrics_composite, one range that ends at the cut per operation and day. OFFSET 0 keeps the
--- planner from reading the whole table for a hash join.
+-- planner from a join by hash, and from the index on recorded_at, which would read the whole day for each operation.
 SELECT
     cut.place::integer AS place,
     metric.recorded_at,
@@ -25,8 +25,7 @@ CROSS JOIN LATERAL (
     WHERE m.operation_type = cut.operation_type
         AND m.period_start = day.period_start
         AND m.duration_microseconds > cut.microseconds
-        AND m.recorded_at >= span.begins
-        AND m.recorded_at < span.ends
-    ORDER BY m.recorded_at
+    ORDER BY m.duration_microseconds DESC
     OFFSET 0
-) AS metric;
+) AS metric
+WHERE metric.recorded_at >= span.begins AND metric.recorded_at < span.ends;
