@@ -98,6 +98,20 @@ async def test_one_operation_that_fails_makes_the_run_fail_and_undoes_no_other(
     assert await active.fetchall() == [("commit",)]
 
 
+async def test_the_jobs_that_detect_learn_and_then_tell_once(
+    pool: Database, settings: Settings, connection: AsyncConnection[tuple[object, ...]]
+) -> None:
+    """What is usual is learned hourly; the scan of every minute raises an alert for what is not, and counts it."""
+    await measure(connection, "commit", 5)
+    learned = await jobs.profiles(settings).work(pool, SECONDS)
+    assert learned["late_alerts"] == 0
+    await connection.execute("SELECT pggit.record_performance_metric('commit', 900000)")
+    job = jobs.anomalies(settings)
+    quiet = {"unusual": 1, "whitelisted": 0, "episodes": 0, "alerts": 0, "over_cap": 0}
+    assert await job.work(pool, SECONDS) == {**quiet, "episodes": 1, "alerts": 1}
+    assert await job.work(pool, SECONDS) == quiet
+
+
 async def test_a_recalculation_by_hand_makes_the_scheduled_one_busy(
     pool: Database, settings: Settings, connection: AsyncConnection[tuple[object, ...]]
 ) -> None:

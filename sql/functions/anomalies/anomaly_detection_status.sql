@@ -8,7 +8,7 @@ RETURNS TABLE (
     operation_type text, status text, sample_count bigint, samples_needed integer, zscore_needed numeric,
     expected_low_ms numeric, expected_high_ms numeric, reason text
 )
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
 AS $$
 #variable_conflict use_column

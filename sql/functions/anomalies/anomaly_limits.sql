@@ -18,7 +18,7 @@ RETURNS TABLE (
     operation_type text, profile pggit.performance_latency_profile, zscore_needed double precision,
     cut double precision, low_cut double precision, critical_ratio double precision
 )
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 40
 SET search_path = pg_catalog, pggit, pg_temp
 AS $$
 WITH wanted AS MATERIALIZED (

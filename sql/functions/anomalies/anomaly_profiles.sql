@@ -8,7 +8,7 @@ CREATE OR REPLACE FUNCTION pggit.anomaly_profiles(
     p_days integer
 )
 RETURNS SETOF pggit.performance_latency_profile
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE ROWS 40
 SET search_path = pg_catalog, pggit, pg_temp
 SET plan_cache_mode = force_custom_plan
 AS $$

@@ -5,7 +5,7 @@ RETURNS TABLE (
     operation_type text, enabled boolean, sigma_threshold numeric, false_alarm_budget numeric, min_ratio numeric,
     min_samples integer, critical_ratio numeric, alerts_per_hour integer, episode_gap interval
 )
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 40
 SET search_path = pg_catalog, pggit, pg_temp
 AS $$
 SELECT

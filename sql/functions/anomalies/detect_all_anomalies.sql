@@ -8,7 +8,7 @@ RETURNS TABLE (
     metric_id bigint, operation_type text, duration_ms numeric, zscore numeric, severity text, recorded_at timestamp,
     expected_low_ms numeric, expected_high_ms numeric
 )
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
 AS $$
 #variable_conflict use_column

@@ -15,7 +15,7 @@ CREATE OR REPLACE FUNCTION pggit.detect_anomalies_statistical(
     p_as_of timestamp DEFAULT NULL
 )
 RETURNS TABLE (metric_id bigint, operation_type text, duration_ms numeric, zscore numeric, severity text)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
 AS $$
 #variable_conflict use_column

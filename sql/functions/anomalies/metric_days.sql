@@ -4,7 +4,7 @@
 -- ordered by duration too, so that no other index will do than the composite one.
 CREATE OR REPLACE FUNCTION pggit.metric_days(p_operation_type text, p_from timestamp, p_to timestamp)
 RETURNS SETOF timestamp
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 3
 AS $$
 WITH RECURSIVE day AS (
     (

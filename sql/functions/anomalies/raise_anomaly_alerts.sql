@@ -8,6 +8,7 @@ CREATE OR REPLACE FUNCTION pggit.raise_anomaly_alerts(p_from timestamp, p_to tim
 RETURNS TABLE (unusual bigint, expected bigint, episodes bigint, alerts bigint, over_cap bigint)
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pggit, pg_temp
+SET jit = off
 SET plan_cache_mode = force_custom_plan
 AS $$
 #variable_conflict use_column

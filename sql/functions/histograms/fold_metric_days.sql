@@ -3,6 +3,7 @@ CREATE OR REPLACE FUNCTION pggit.fold_metric_days(p_first date, p_last date)
 RETURNS integer
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pggit, pg_temp
+SET jit = off
 SET work_mem = '32MB'
 AS $$
 WITH hourly AS MATERIALIZED (

@@ -4,6 +4,7 @@ CREATE OR REPLACE FUNCTION pggit.fold_metric_hours(p_from timestamp, p_to timest
 RETURNS integer
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pggit, pg_temp
+SET jit = off
 SET work_mem = '32MB'
 AS $$
 WITH bucket AS (

@@ -11,6 +11,7 @@ CREATE OR REPLACE FUNCTION pggit.latency_profile(p_operation_type text, p_from t
 RETURNS SETOF pggit.performance_latency_profile
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pggit, pg_temp
+SET jit = off
 SET work_mem = '32MB'
 AS $$
 WITH hourly AS MATERIALIZED (

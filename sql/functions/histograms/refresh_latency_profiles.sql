@@ -5,6 +5,7 @@ CREATE OR REPLACE FUNCTION pggit.refresh_latency_profiles(p_as_of timestamp DEFA
 RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
+SET jit = off
 AS $$
 DECLARE
     c_judged CONSTANT interval := '1 day';
