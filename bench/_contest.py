@@ -22,7 +22,7 @@ Parameters = Mapping[str, Any]
 class Figure:
     """One row of build/bench-sql.json: medians in milliseconds of wall time, the document's beside ours.
 
-    `cpu_ms` is what our statement cost the server process: on a machine with other work it says more than `ms`.
+    `cpu_ms` and `document_cpu_ms` are what the server's process used: with other work on the machine they say more.
     `aim` is the most milliseconds it may take; None where nothing was promised. `note` is for people.
     """
 
@@ -31,6 +31,7 @@ class Figure:
     ms: float
     document_ms: float | None = None
     cpu_ms: float | None = None
+    document_cpu_ms: float | None = None
     aim: float | None = None
     note: str = ""
 
@@ -80,24 +81,35 @@ def beside(
 ) -> Figure:
     """Time ours and then the document's statement for the same thing."""
     mine = measure(connection, ours)
-    theirs = measure(connection, document).wall if document else None
-    return Figure(what, size, mine.wall, theirs, mine.cpu, aim, note)
+    theirs = measure(connection, document) if document else None
+    return Figure(
+        what,
+        size,
+        mine.wall,
+        theirs.wall if theirs else None,
+        cpu_ms=mine.cpu,
+        document_cpu_ms=theirs.cpu if theirs else None,
+        aim=aim,
+        note=note,
+    )
 
 
 def show(figures: Iterable[Figure]) -> None:
     """Print the table; what misses its aim is marked."""
-    print(f"{'what':<50}{'size':>15}{'ms':>10}{'cpu ms':>10}{'document':>12}{'factor':>8}{'aim':>7}")
+    print(f"{'what':<48}{'size':>15}{'ms':>10}{'cpu':>9}{'document':>11}{'cpu':>9}{'factor':>8}{'aim':>6}")
     for each in figures:
-        theirs = f"{each.document_ms:.1f}" if each.document_ms is not None else ""
         factor = f"{each.document_ms / each.ms:.1f}" if each.document_ms is not None and each.ms else ""
-        cpu = f"{each.cpu_ms:.2f}" if each.cpu_ms is not None else ""
-        aim = f"{each.aim:g}" if each.aim is not None else ""
-        mark = " MISSED" if each.missed else ""
-        print(
-            f"{each.what:<50}{each.size:>15}{each.ms:>10.2f}{cpu:>10}{theirs:>12}{factor:>8}{aim:>7}{mark}"
-            + (f"  {each.note}" if each.note else ""),
-            flush=True,
+        line = (
+            f"{each.what:<48}{each.size:>15}{each.ms:>10.2f}{_amount(each.cpu_ms):>9}{_amount(each.document_ms):>11}"
+            f"{_amount(each.document_cpu_ms):>9}{factor:>8}{'' if each.aim is None else f'{each.aim:g}':>6}"
         )
+        if each.missed:
+            line += "  MISSED" + (", CPU within" if each.cpu_ms is not None and each.cpu_ms <= (each.aim or 0) else "")
+        print(line + (f"  {each.note}" if each.note else ""), flush=True)
+
+
+def _amount(milliseconds: float | None) -> str:
+    return "" if milliseconds is None else f"{milliseconds:.1f}"
 
 
 def store(figures: Sequence[Figure], path: Path) -> None:

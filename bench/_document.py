@@ -9,10 +9,10 @@ from pathlib import Path
 import psycopg
 
 FOLDER = Path(__file__).resolve().parent / "document"
-SCHEMA = FOLDER / "schema.sql"
+FIRST_AND_LAST = {"schema.sql": 0, "of_all.sql": 2}
 
 
 def install(connection: psycopg.Connection) -> None:
     """Create the schema document with the document's functions and views; pggit must be there already."""
-    for file in (SCHEMA, *(each for each in sorted(FOLDER.glob("*.sql")) if each != SCHEMA)):
+    for file in sorted(FOLDER.glob("*.sql"), key=lambda each: (FIRST_AND_LAST.get(each.name, 1), each.name)):
         connection.execute(file.read_bytes())

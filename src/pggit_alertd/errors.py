@@ -20,6 +20,9 @@ AlertdError
 ├── SnoozeError
 │   ├── SnoozeRefused        operator: no window can be made of this; the message says what to write instead
 │   └── SnoozeUnknown        operator: there is no such window, or it is over; nothing was changed
+├── BacktestError
+│   ├── BacktestRefused      operator: no such period can be replayed; the message says what to write instead
+│   └── BacktestEmpty        operator: nothing was recorded in the period; the message says what there is
 ├── LabelRefused             operator: a line of a label file can't be used; the message names it and the mend
 ├── DestinationError         operator: a notification setting's config can't be used; permanent for that setting
 └── RenderingError           ours or a template's: the built-in plain text takes over
@@ -112,6 +115,18 @@ class SnoozeRefused(SnoozeError):
 
 class SnoozeUnknown(SnoozeError):
     """There is no such window, or it is over already; nothing was changed."""
+
+
+class BacktestError(AlertdError):
+    """A past period can't be replayed as asked."""
+
+
+class BacktestRefused(BacktestError):
+    """No such period can be replayed; the message says what to write instead."""
+
+
+class BacktestEmpty(BacktestError):
+    """Nothing was recorded in the period; the message says what there is."""
 
 
 class LabelRefused(AlertdError):

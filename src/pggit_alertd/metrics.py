@@ -35,6 +35,7 @@ JOBS = (
     "merge_rollup",
     "recovery",
     "self_check",
+    "degradation",
     "anomalies",
     "profiles",
     "degradation",

@@ -126,7 +126,7 @@ ALLOWED = [
     ("pggit_alertd_operator", "DELETE FROM pggit.anomaly_whitelist"),
     ("pggit_alertd_reader", "SELECT * FROM pggit.anomaly_episode, pggit.anomaly_whitelist"),
 ]
-OPERATORS = ("deadletter_", "settings_history")
+OPERATORS = ("backtest_", "deadletter_", "settings_history")
 """Statements that people run, with an operator's login."""
 PARAMETER = re.compile(r"%\((\w+)\)s")
 

@@ -12,6 +12,7 @@ import typer
 
 from pggit_alertd import __version__
 from pggit_alertd.cli import (
+    backtest,
     condition,
     configuration,
     daemon,
@@ -61,6 +62,7 @@ app.command("check", epilog=reporting.EPILOG)(configuration.check)
 app.command("config", epilog=reporting.EPILOG)(configuration.config)
 app.command("send-test", epilog=reporting.EPILOG)(notification.send_test)
 app.command("explain", epilog=reporting.EPILOG)(explanation.explain)
+app.command("backtest", epilog=reporting.EPILOG)(backtest.backtest)
 app.add_typer(deadletter.app, name="deadletter")
 app.add_typer(setting.app, name="settings")
 app.command("conditions", epilog=reporting.EPILOG)(condition.conditions)

@@ -14,9 +14,11 @@ import typer
 
 from pggit_alertd.errors import (
     AlertdError,
+    BacktestRefused,
     DatabaseRefused,
     DatabaseUnavailable,
     DestinationError,
+    LabelRefused,
     SchemaError,
     SettingsError,
     SnoozeRefused,
@@ -65,7 +67,7 @@ def exit_status(error: AlertdError) -> ExitStatus:
             return ExitStatus.UNAVAILABLE
         case DatabaseRefused():
             return ExitStatus.REFUSED
-        case SnoozeRefused():
+        case SnoozeRefused() | LabelRefused() | BacktestRefused():
             return ExitStatus.USAGE
     return ExitStatus.FAILED
 
