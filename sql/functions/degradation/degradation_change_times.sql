@@ -1,8 +1,8 @@
--- When did each of some operations change, if it became slower once? One hour as an element of each array, its calls as its
--- weight. For each quarter of an hour a step is laid through the hours, by least squares; the hour in which it lies is
--- slower by the part of it that comes after. How much of the scatter the step leaves tells how likely it is: its share of
--- it, to the power of half the hours but two, is the likelihood of a step in normal noise of unknown size. They are made to
--- sum up to 1 for each operation, as if it were certain that it changed once.
+-- When did each of some operations change, if it became slower once? One hour as an element of each array, its calls as
+-- its weight. For each quarter of an hour a step is laid through the hours, by least squares; the hour in which it lies
+-- is slower by the part of it that comes after. How much of the scatter the step leaves tells how likely it is: what
+-- is left, to the power of minus half the hours but two, is the likelihood of a step in normal noise of unknown size.
+-- They are made to sum up to 1 for each operation, as if it were certain that it changed once.
 CREATE OR REPLACE FUNCTION pggit.degradation_change_times(
     p_operation_types text [],
     p_hour_starts timestamp [],

@@ -2,8 +2,8 @@
 --   level  a typical call takes p_degradation_percent longer and the score's z is above p_z_threshold; 1.25 times as
 --          much longer, at a z 1 less; or 2.5 times as much, at a z 1.25 less: the larger a change, the less often
 --          chance makes one
---   tail   the share of slow calls (above 1.5 times the usual q95) is twice what it was, for 20 %, at a z 0.75 below the
---          threshold; the score must point the same way, because slow calls come in runs
+--   tail   the share of slow calls (above 1.5 times the usual q95) is twice what it was, for 20 %, at a z 0.75 below
+--          the threshold; the score must point the same way, because slow calls come in runs
 --   halves an operation without twelve hours of history: its window's halves are compared, see compare_halves
 -- Whole hours are judged: the window ends with the last full hour, and the running one counts once it is over (in its
 -- last second, it is). What can't be judged is INSUFFICIENT_DATA, never STABLE; unknown operations are, too.

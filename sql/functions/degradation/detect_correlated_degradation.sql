@@ -25,6 +25,8 @@ AS $$
 DECLARE
     v_to timestamp;
     v_from timestamp;
+    -- Changes within half an hour of one another can't be told apart.
+    v_max_lag interval := greatest(make_interval(hours => p_max_lag_hours), interval '30 minutes');
 BEGIN
     PERFORM pggit.require_correlation_arguments(
         p_lookback_hours, p_correlation_threshold, p_min_buckets, p_min_diff_correlation, p_max_lag_hours, p_as_of
@@ -106,8 +108,7 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT sum(a.likelihood * b.likelihood) AS likelihood
         FROM change AS a
-        INNER JOIN change AS b ON b.change_at >= a.change_at - make_interval(hours => p_max_lag_hours)
-            AND b.change_at <= a.change_at + make_interval(hours => p_max_lag_hours)
+        INNER JOIN change AS b ON b.change_at >= a.change_at - v_max_lag AND b.change_at <= a.change_at + v_max_lag
         WHERE a.operation_type = c.op_a AND b.operation_type = c.op_b
     ) AS at_once
     WHERE at_once.likelihood > 0.5
