@@ -213,8 +213,8 @@ KEPT = {
     "alert_notification_settings", "alert_escalation_step", "alert_lifecycle_policy", "alert_outbox", "scheduled_job",
     "alert_notification_log", "alert_severity_rule", "anomaly_detection_settings", "anomaly_scan_state",
     "anomaly_whitelist", "degradation_setting", "degradation_state", "performance_hour_score",
-    "performance_score_reference", "performance_score_span", "performance_latency_profile", "merge_rollup", "merge_pair_rollup",
-    "merge_hour_rollup", "performance_metric_histogram", "performance_metric_histogram_day",
+    "performance_score_reference", "performance_score_span", "performance_latency_profile", "merge_rollup",
+    "merge_pair_rollup", "merge_hour_rollup", "performance_metric_histogram", "performance_metric_histogram_day",
 }  # fmt: skip
 
 

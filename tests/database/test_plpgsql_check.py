@@ -22,7 +22,8 @@ WHERE p.pronamespace = 'pggit'::regnamespace AND l.lanname = 'plpgsql' AND p.pro
 CHECK = """
 SELECT c.level, c.sqlstate, c.lineno, c.message, c.detail
 FROM plpgsql_check_function_tb(
-    %s::regprocedure, %s::regclass, oldtable => %s::text, newtable => %s::text, fatal_errors => FALSE, performance_warnings => FALSE, extra_warnings => TRUE
+    %s::regprocedure, %s::regclass, oldtable => %s::text, newtable => %s::text,
+    fatal_errors => FALSE, performance_warnings => FALSE, extra_warnings => TRUE
 ) AS c
 """
 
