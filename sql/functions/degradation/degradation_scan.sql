@@ -61,7 +61,9 @@ BEGIN
             ln(1 + wanted.fraction) AS least_ratio,
             ln(1 + 1.25 * wanted.fraction) AS clear_ratio,
             ln(1 + 2.5 * wanted.fraction) AS large_ratio,
-            1 + 5 * wanted.fraction AS least_growth
+            1 + 5 * wanted.fraction AS least_growth,
+            -- What a share counts as at least; it moves along, or a small step would pass for a tail of a large one.
+            greatest(0.075 * wanted.fraction, 0.015) AS least_share
         FROM operation AS o
         LEFT JOIN pggit.degradation_setting AS own ON o.operation_type = own.operation_type
         LEFT JOIN pggit.degradation_setting AS common ON common.operation_type = '*'
@@ -80,7 +82,7 @@ BEGIN
             OR e.level_z > r.z - 1 AND e.log_ratio >= r.clear_ratio
             OR e.level_z > r.z - 1.25 AND e.log_ratio >= r.large_ratio AS level_moved,
             e.tail_z > r.z - 0.75 AND e.level_z > 0.5
-            AND e.slow_share_after >= r.least_growth * greatest(e.slow_share_before, 0.015) AS tail_grew
+            AND e.slow_share_after >= r.least_growth * greatest(e.slow_share_before, r.least_share) AS tail_grew
         FROM pggit.degradation_evidence(p_operation_type, v_from, v_to, p_baseline_days) AS e
         INNER JOIN rule AS r ON e.operation_type = r.operation_type
     ),
