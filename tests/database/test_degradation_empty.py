@@ -31,6 +31,8 @@ async def test_an_empty_installation_is_insufficient_not_stable(alerts: Alerts) 
             f"pggit.hour_scores({nothing}, '2026-01-01', '2026-01-02', 7)",
             f"pggit.score_references({nothing}, '2026-01-01', '2026-01-02')",
             f"pggit.score_hours({nothing}, '2026-01-01', '2026-01-02', '{{}}')",
+            "pggit.degradation_change_times(NULL, NULL, NULL, NULL)",
+            "pggit.degradation_change_times('{}', '{}', '{}', '{}')",
             f"pggit.compare_halves({nothing}, '2026-01-01', '2026-01-02')",
             f"pggit.typical_metric({nothing}, '2026-01-01', '2026-01-02')",
         ):

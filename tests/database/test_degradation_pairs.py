@@ -122,3 +122,41 @@ def test_an_argument_that_makes_no_sense_is_named(stage: psycopg.Connection[Row]
     with pytest.raises(psycopg.errors.InvalidParameterValue, match=argument) as refused:
         stage.execute(statement.encode())
     assert refused.value.diag.message_hint
+
+
+CHANGE_TIMES = """
+    SELECT t.change_at, t.likelihood
+    FROM pggit.degradation_change_times(
+        array_fill('x'::text, ARRAY[24]),
+        ARRAY(SELECT %(from)s::timestamp + interval '1 hour' * n FROM generate_series(0, 23) AS n),
+        array_fill(30::float8, ARRAY[24]),
+        ARRAY(
+            SELECT 0.05 * (-1) ^ n + %(step)s::float8 * least(greatest(n + 1 - %(hours)s::float8, 0), 1)
+            FROM generate_series(0, 23) AS n
+        )
+    ) AS t
+    ORDER BY t.likelihood DESC
+"""
+
+
+@pytest.mark.parametrize("hours", [4, 10.25, 17.5, 20.75])
+def test_a_change_is_dated_within_its_hour(stage: psycopg.Connection[Row], hours: float) -> None:
+    """A step much larger than the noise is dated to half an hour, inside a full hour too; likelihoods sum up to 1."""
+    found = stage.execute(CHANGE_TIMES, {"from": BEGIN, "step": 2, "hours": hours}).fetchall()
+    assert abs(found[0][0] - (BEGIN + timedelta(hours=hours))) <= timedelta(minutes=30)
+    assert sum(likelihood for _, likelihood in found) == pytest.approx(1)
+    assert sum(each[1] for each in found if abs(each[0] - found[0][0]) <= timedelta(hours=1)) > 0.9
+
+
+def test_a_weak_change_is_dated_with_doubt(stage: psycopg.Connection[Row]) -> None:
+    """A step no larger than the noise may have been at many times; no rise, or none at all, has no time."""
+    found = stage.execute(CHANGE_TIMES, {"from": BEGIN, "step": 0.04, "hours": 12}).fetchall()
+    assert sum(each[1] for each in found if abs(each[0] - found[0][0]) <= timedelta(hours=1)) < 0.5
+    flat = "array_fill(1::float8, ARRAY[3])"
+    assert (
+        stage.execute(
+            "SELECT * FROM pggit.degradation_change_times(array_fill('x'::text, ARRAY[3]),"  # noqa: S608
+            f" ARRAY['2026-01-01', '2026-01-02', '2026-01-03']::timestamp [], {flat}, {flat})"
+        ).fetchall()
+        == []
+    )

@@ -153,8 +153,7 @@ history_mean AS MATERIALIZED (
         m.slow,
         m.within / m.calls
         + m.between_hours * least(hours.inflation * m.calls_squared / (m.calls * m.calls), 1)
-        + 1.3 * greatest(m.day_variance - hours.day_expected, 0)
-        + 0.25 * hours.day_expected AS variance
+        + 1.3 * greatest(m.day_variance - hours.day_expected, 0) AS variance
     FROM model AS m
     CROSS JOIN LATERAL (
         SELECT

@@ -1,8 +1,9 @@
 -- Judges every tracked operation, or the named one, by the evidence for each possible change in the window. Kinds:
---   level  a typical call takes p_degradation_percent longer and the score's z is above p_z_threshold; or half as much
---          again longer, at a z 0.75 less, because the larger a change, the less often chance makes one
---   tail   the share of slow calls (above 1.2 times the usual q95) is 2.5 times what it was, for 20 %, and its z at
---          most half below the threshold; the score must point the same way, because slow calls come in runs
+--   level  a typical call takes p_degradation_percent longer and the score's z is above p_z_threshold; 1.25 times as
+--          much longer, at a z 1 less; or 2.5 times as much, at a z 1.25 less: the larger a change, the less often
+--          chance makes one
+--   tail   the share of slow calls (above 1.5 times the usual q95) is twice what it was, for 20 %, at a z 0.75 below
+--          the threshold; the score must point the same way, because slow calls come in runs
 --   halves an operation without twelve hours of history: its window's halves are compared, see compare_halves
 -- Whole hours are judged: the window ends with the last full hour, and the running one counts once it is over (in its
 -- last second, it is). What can't be judged is INSUFFICIENT_DATA, never STABLE; unknown operations are, too.
@@ -58,8 +59,11 @@ BEGIN
             wanted.fraction,
             wanted.z,
             ln(1 + wanted.fraction) AS least_ratio,
-            ln(1 + 1.5 * wanted.fraction) AS large_ratio,
-            1 + 7.5 * wanted.fraction AS least_growth
+            ln(1 + 1.25 * wanted.fraction) AS clear_ratio,
+            ln(1 + 2.5 * wanted.fraction) AS large_ratio,
+            1 + 5 * wanted.fraction AS least_growth,
+            -- What a share counts as at least; it moves along, or a small step would pass for a tail of a large one.
+            greatest(0.075 * wanted.fraction, 0.015) AS least_share
         FROM operation AS o
         LEFT JOIN pggit.degradation_setting AS own ON o.operation_type = own.operation_type
         LEFT JOIN pggit.degradation_setting AS common ON common.operation_type = '*'
@@ -75,9 +79,10 @@ BEGIN
         SELECT
             e.*,
             e.level_z > r.z AND e.log_ratio >= r.least_ratio
-            OR e.level_z > r.z - 0.75 AND e.log_ratio >= r.large_ratio AS level_moved,
-            e.tail_z > r.z - 0.5 AND e.level_z > 1
-            AND e.slow_share_after >= r.least_growth * greatest(e.slow_share_before, 0.025) AS tail_grew
+            OR e.level_z > r.z - 1 AND e.log_ratio >= r.clear_ratio
+            OR e.level_z > r.z - 1.25 AND e.log_ratio >= r.large_ratio AS level_moved,
+            e.tail_z > r.z - 0.75 AND e.level_z > 0.5
+            AND e.slow_share_after >= r.least_growth * greatest(e.slow_share_before, r.least_share) AS tail_grew
         FROM pggit.degradation_evidence(p_operation_type, v_from, v_to, p_baseline_days) AS e
         INNER JOIN rule AS r ON e.operation_type = r.operation_type
     ),

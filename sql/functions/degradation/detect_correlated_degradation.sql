@@ -2,8 +2,9 @@
 -- hours, which are residuals from what is usual at that hour of the day: a daily course in common makes no pair. Each
 -- hour is taken together with its two neighbors, by calls, or the noise of few calls would hide what they share.
 -- Asked is:
---   * both became slower, by degradation_scan, at most p_max_lag_hours apart: two rising lines always correlate; up
---     to three times as far apart if r is nearly 1, as of slow drifts, whose beginning is hard to tell;
+--   * both became slower, by degradation_scan;
+--   * more likely than not they did so at most p_max_lag_hours apart. Two rising lines always correlate, so when they
+--     began to rise is what tells; degradation_change_times knows it to the quarter of an hour, with its doubts;
 --   * r above p_correlation_threshold over p_min_buckets common hours or more;
 --   * the changes from hour to hour are not opposed (p_min_diff_correlation). Negative r is never a pair.
 -- Operations without a history are compared by the plain mean of ln(microseconds) in each hour.
@@ -24,6 +25,8 @@ AS $$
 DECLARE
     v_to timestamp;
     v_from timestamp;
+    -- Changes within half an hour of one another can't be told apart.
+    v_max_lag interval := greatest(make_interval(hours => p_max_lag_hours), interval '30 minutes');
 BEGIN
     PERFORM pggit.require_correlation_arguments(
         p_lookback_hours, p_correlation_threshold, p_min_buckets, p_min_diff_correlation, p_max_lag_hours, p_as_of
@@ -33,15 +36,16 @@ BEGIN
 
     RETURN QUERY
     WITH degraded AS MATERIALIZED (
-        SELECT s.operation_type, s.began_at, s.kind
+        SELECT s.operation_type, s.kind
         FROM pggit.degradation_scan(NULL, p_lookback_hours, p_as_of => p_as_of) AS s
         WHERE s.severity = 'DEGRADATION_DETECTED'
     ),
 
-    score AS (
+    score AS MATERIALIZED (
         SELECT s.operation_type, s.hour_start, s.call_count::double precision AS calls, s.score_sum AS total
         FROM pggit.hour_scores(NULL, v_from, v_to, 7) AS s
-        WHERE s.hour_start >= v_from AND EXISTS (SELECT FROM degraded)
+        INNER JOIN degraded AS d ON s.operation_type = d.operation_type
+        WHERE s.hour_start >= v_from AND d.kind <> 'halves'
         UNION ALL
         SELECT h.operation_type, h.hour_start, of_hour.calls, of_hour.total
         FROM degraded AS d
@@ -58,11 +62,9 @@ BEGIN
     smooth AS (
         SELECT
             s.operation_type,
-            d.began_at,
             s.hour_start,
             sum(s.total) OVER around / sum(s.calls) OVER around AS level
         FROM score AS s
-        INNER JOIN degraded AS d ON s.operation_type = d.operation_type
         WINDOW around AS (
             PARTITION BY s.operation_type
             ORDER BY s.hour_start
@@ -77,27 +79,40 @@ BEGIN
         FROM smooth
     ),
 
-    pair AS (
+    correlated AS MATERIALIZED (
         SELECT
             a.operation_type AS op_a,
             b.operation_type AS op_b,
-            abs(extract(EPOCH FROM a.began_at - b.began_at)) / 3600 AS lag_hours,
-            count(*) AS buckets,
-            corr(a.level, b.level) AS r,
-            corr(a.rise, b.rise) AS rise_r
+            corr(a.level, b.level) AS r
         FROM hour AS a
         INNER JOIN hour AS b ON a.hour_start = b.hour_start AND a.operation_type < b.operation_type
-        WHERE abs(extract(EPOCH FROM a.began_at - b.began_at)) <= 3 * 3600 * p_max_lag_hours
-        GROUP BY a.operation_type, b.operation_type, a.began_at, b.began_at
+        GROUP BY a.operation_type, b.operation_type
+        HAVING count(*) >= p_min_buckets
+            AND corr(a.level, b.level) > p_correlation_threshold
+            AND corr(a.rise, b.rise) > p_min_diff_correlation
+    ),
+
+    change AS MATERIALIZED (
+        SELECT t.*
+        FROM pggit.degradation_change_times(
+            (SELECT array_agg(s.operation_type) FROM score AS s),
+            (SELECT array_agg(s.hour_start) FROM score AS s),
+            (SELECT array_agg(s.calls) FROM score AS s),
+            (SELECT array_agg(s.total / s.calls) FROM score AS s)
+        ) AS t
+        WHERE t.likelihood >= 0.001
     )
 
-    SELECT pair.op_a, pair.op_b, round(pair.r::numeric, 2), TRUE
-    FROM pair
-    WHERE pair.buckets >= p_min_buckets
-        AND pair.r > p_correlation_threshold
-        AND (pair.lag_hours <= p_max_lag_hours OR pair.r > 1 - (1 - p_correlation_threshold) / 4)
-        AND pair.rise_r > p_min_diff_correlation
-    ORDER BY pair.r DESC, pair.op_a, pair.op_b;
+    SELECT c.op_a, c.op_b, round(c.r::numeric, 2), TRUE
+    FROM correlated AS c
+    CROSS JOIN LATERAL (
+        SELECT sum(a.likelihood * b.likelihood) AS likelihood
+        FROM change AS a
+        INNER JOIN change AS b ON b.change_at >= a.change_at - v_max_lag AND b.change_at <= a.change_at + v_max_lag
+        WHERE a.operation_type = c.op_a AND b.operation_type = c.op_b
+    ) AS at_once
+    WHERE at_once.likelihood > 0.5
+    ORDER BY c.r DESC, c.op_a, c.op_b;
 END
 $$;
 

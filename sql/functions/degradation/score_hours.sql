@@ -1,6 +1,7 @@
 -- Scores the histograms of a span against references given by the caller, as rows of performance_latency_profile.
 -- Residuals are taken at the middle of their bucket. Levels are cut off at twice the reference's 99th percentile and
--- at e^4 below its median: one absurd call must not be what an hour's mean consists of.
+-- at e^4 below its median: one absurd call must not be what an hour's mean consists of. Slow are calls of 1.5
+-- times the usual 95th percentile: nearer to it, a step of a tenth or an hour that wanders makes many of them.
 CREATE OR REPLACE FUNCTION pggit.score_hours(
     p_operation_type text,
     p_from timestamp,
@@ -50,7 +51,7 @@ SELECT
     s.operation_type,
     s.hour_start,
     sum(s.calls)::integer,
-    coalesce(sum(s.calls) FILTER (WHERE s.residual > s.upper95 + ln(1.2::double precision)), 0)::integer,
+    coalesce(sum(s.calls) FILTER (WHERE s.residual > s.upper95 + ln(1.5::double precision)), 0)::integer,
     sum(s.calls * s.score),
     sum(s.calls * s.score * s.score),
     sum(s.calls * least(greatest(s.residual, s.q50 - 4), s.upper99 + ln(2::double precision)))
@@ -60,6 +61,9 @@ $$;
 
 COMMENT ON FUNCTION pggit.score_hours(text, timestamp, timestamp, pggit.performance_score_reference []) IS
 'Hourly scores of one operation, or of all for NULL, between two full hours; operations without a reference are left out.';
+
+COMMENT ON COLUMN pggit.performance_hour_score.slow_count IS
+'Calls that took more than 1.5 times the usual 95th percentile.';
 
 REVOKE EXECUTE ON FUNCTION pggit.score_hours(
     text, timestamp, timestamp, pggit.performance_score_reference []
