@@ -2,8 +2,8 @@
 --   1. against the spread of the middle (robust: no outlier moves it; too eager where the tail is heavy),
 --   2. against the tail above q95, from 100 metrics on and below 2,000, when the next one is the better,
 --   3. against the tail above q99, from 300 metrics on.
--- Both tails are exponential but for their bend. Below the beginning of a tail z is what its share means; beyond its end
--- only the spread limits z.
+-- Both tails are exponential but for their bend. Below the beginning of a tail z is what its share means; beyond its
+-- end only the spread limits z.
 CREATE OR REPLACE FUNCTION pggit.anomaly_zscore(
     p_profile pggit.performance_latency_profile, p_residual double precision
 )

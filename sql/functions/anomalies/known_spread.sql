@@ -1,6 +1,6 @@
--- The spread that a z of the middle is counted in. Few metrics know theirs badly, and it is taken 5/n larger. From 4,000
--- on the tail is known better than the spread tells it, and a skewed latency has a wide upper half and a short tail:
--- then three quarters are enough.
+-- The spread that a z of the middle is counted in. Few metrics know theirs badly, and it is taken 5/n larger. From
+-- 4,000 on the tail is known well, and three quarters are enough: a skewed latency may have a wide upper half and a
+-- short tail.
 CREATE OR REPLACE FUNCTION pggit.known_spread(p_profile pggit.performance_latency_profile)
 RETURNS double precision
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE

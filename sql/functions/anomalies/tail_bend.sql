@@ -1,7 +1,7 @@
--- How much a tail's mean excess goes on shrinking beyond q99: it is excess * share^bend where only that share of metrics
--- is slower. What it shrank by between q95 and q99, a fifth of the metrics, is known; seven tenths of that rate are used,
--- because most tails bend less and less. Where the two differ by more than half they are not one smooth tail, and a
--- power law does not shrink: there the tail stays exponential, up to a bend too small to matter.
+-- How fast a tail's mean excess goes on shrinking beyond q99: where a share s of the metrics above q99 is left, it is
+-- s^bend of what it was. How it shrank from q95 to q99, a fifth of the metrics, is known; seven tenths of that rate are
+-- used, because most tails bend less and less. Where the two differ by more than half they are not one smooth tail, and
+-- a power law does not shrink: there the tail stays exponential, up to a bend too small to matter.
 CREATE OR REPLACE FUNCTION pggit.tail_bend(p_profile pggit.performance_latency_profile)
 RETURNS double precision
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
