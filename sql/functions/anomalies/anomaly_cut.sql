@@ -17,11 +17,13 @@ BEGIN
         p_profile.q50 + p_zscore * pggit.known_spread(p_profile),
         CASE
             WHEN p_profile.sample_count >= 100 AND p_profile.sample_count < 2000 AND p_zscore >= 1.6
-                THEN p_profile.q95 + p_profile.excess95 * (1 - exp(-v_bend * greatest(0, ln(p_profile.share95) - v_tail))) / v_bend
+                THEN p_profile.q95 + p_profile.excess95
+                    * (1 - exp(-v_bend * greatest(0, ln(p_profile.share95) - v_tail))) / v_bend
         END,
         CASE
             WHEN p_profile.sample_count >= 300 AND p_zscore >= 2.3
-                THEN p_profile.q99 + p_profile.excess99 * (1 - exp(-v_bend * greatest(0, ln(p_profile.share99) - v_tail))) / v_bend
+                THEN p_profile.q99 + p_profile.excess99
+                    * (1 - exp(-v_bend * greatest(0, ln(p_profile.share99) - v_tail))) / v_bend
         END
     );
 END

@@ -13,7 +13,10 @@ BEGIN
     IF p_profile.sample_count < 300 OR p_profile.excess99 <= 0.5 * p_profile.excess95 THEN
         RETURN c_straight;
     END IF;
-    RETURN least(c_most, greatest(c_straight, 0.7 * ln(p_profile.excess95 / p_profile.excess99) / ln(5::double precision)));
+    RETURN least(
+        c_most,
+        greatest(c_straight, 0.7 * ln(p_profile.excess95 / p_profile.excess99) / ln(5::double precision))
+    );
 END
 $$;
 
