@@ -37,11 +37,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "servers: runs on every PostgreSQL release at hand (18, and Debian's 15)")
     if "TMPDIR" in os.environ or not RAM_DISK.is_dir() or shutil.disk_usage(RAM_DISK).free < RAM_BYTES:
         return
-    for left in RAM_DISK.glob("pggit-alertd-tests-*"):
+    for left in RAM_DISK.glob("alertd-*"):
         if not Path("/proc", left.name.rpartition("-")[2]).exists():
             shutil.rmtree(left, ignore_errors=True)
-    folder = RAM_DISK / f"pggit-alertd-tests-{os.getpid()}"
+    folder = RAM_DISK / f"alertd-{os.getpid()}"
     folder.mkdir(mode=0o711)
+    # What tests keep in files stays where it is: a unix socket's path has room for a hundred characters.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
     os.environ["TMPDIR"] = str(folder)
     tempfile.tempdir = None
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))

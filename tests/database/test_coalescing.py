@@ -44,7 +44,7 @@ async def event(alerts: Alerts, setting: int, alert_id: int, name: str, alert: s
 async def test_what_is_due_for_one_group_is_one_message(alerts: Alerts, pool: Database) -> None:
     """Three alerts are one claim with the count and the worst first; another operation is another message."""
     setting = await alerts.setting(severity="WARNING")
-    for microseconds in (100_000, 900_000, 300_000):
+    for microseconds in (100_000, 450_000, 300_000):
         last = await alerts.alert(microseconds=microseconds)
     await alerts.alert("merge")
     await alerts.route()
@@ -54,7 +54,7 @@ async def test_what_is_due_for_one_group_is_one_message(alerts: Alerts, pool: Da
     )
     told = digest.notification()
     assert told.digest is not None
-    assert (told.digest.count, [alert.factor for alert in told.digest.worst]) == (3, [18.0, 6.0, 2.0])
+    assert (told.digest.count, [alert.factor for alert in told.digest.worst]) == (3, [9.0, 6.0, 2.0])
     assert told.alert == told.digest.worst[0]
     assert told.digest.first_at <= told.digest.last_at
     assert told.digest.first_at.utcoffset() is not None

@@ -208,12 +208,13 @@ async def test_the_audit_of_settings_has_a_limit_of_its_own(connection: Connecti
 
 
 # What is not here grows with what people configure or with the catalog of operations, not with time; histograms and
-# profiles go with their metrics, and sums of merges with the branches.
+# profiles go with their metrics, scores of hours are remade from those, and sums of merges go with the branches.
 KEPT = {
     "alert_notification_settings", "alert_escalation_step", "alert_lifecycle_policy", "alert_outbox", "scheduled_job",
     "alert_notification_log", "alert_severity_rule", "anomaly_detection_settings", "anomaly_scan_state",
-    "anomaly_whitelist", "performance_latency_profile", "merge_rollup", "merge_pair_rollup",
-    "merge_hour_rollup", "performance_metric_histogram", "performance_metric_histogram_day",
+    "anomaly_whitelist", "degradation_setting", "degradation_state", "performance_hour_score",
+    "performance_score_reference", "performance_score_span", "performance_latency_profile", "merge_rollup",
+    "merge_pair_rollup", "merge_hour_rollup", "performance_metric_histogram", "performance_metric_histogram_day",
 }  # fmt: skip
 
 

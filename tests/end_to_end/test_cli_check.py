@@ -217,7 +217,7 @@ async def test_privileges_of_a_plain_role_are_judged(database: str) -> None:
         lacking = named(await checked(options, destinations=False), "privileges")
         assert lacking.status is Status.FAILED
         assert f"GRANT pggit_alertd_daemon TO {name}" in lacking.message
-        assert "EXECUTE on FUNCTION pggit.hold_disabled_notifications" in lacking.message
+        assert "EXECUTE on FUNCTION pggit.claim_notifications" in lacking.message
         run(database, f"GRANT pggit_alertd_daemon TO {name}")
         assert troubles(await checked(options, destinations=False)) == {"notification settings": Status.WARNING}
     finally:
@@ -228,7 +228,7 @@ def test_every_object_that_the_daemon_s_sql_names_is_among_the_privileges() -> N
     """A table or function that a query begins to use is looked for by check, or this fails."""
     folder = sql_directory() / "queries"
     paths = [path for path in folder.glob("*.sql") if not path.stem.startswith("migration_")]
-    operators = ("snooze_add", "snooze_cancel", "deadletter_", "settings_history")
+    operators = ("snooze_add", "snooze_cancel", "deadletter_", "settings_history", "backtest_", "workload_")
     texts = {
         path.stem: re.sub(r"--[^\n]*", "", path.read_text()) for path in paths if not path.stem.startswith(operators)
     }

@@ -18,10 +18,10 @@ SET search_path = pg_catalog, pggit, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    c_overlap CONSTANT interval := '5 minutes';
-    c_first CONSTANT interval := '1 hour';
-    c_longest CONSTANT interval := '24 hours';
-    c_stale CONSTANT interval := '3 hours';
+    c_overlap CONSTANT interval := interval '5 minutes';
+    c_first CONSTANT interval := interval '1 hour';
+    c_longest CONSTANT interval := interval '24 hours';
+    c_stale CONSTANT interval := interval '3 hours';
     v_to timestamp := coalesce(p_as_of, localtimestamp);
     v_from timestamp;
     v_state pggit.anomaly_scan_state;

@@ -10,7 +10,7 @@ AS $$
 DECLARE
     v_address text := lower(btrim(p_address));
     v_digest text;
-    v_touched jsonb := '{}';
+    v_touched jsonb := jsonb '{}';
 BEGIN
     IF v_address IS NULL OR v_address !~ '^[^@[:space:],;<>"\\]+@[^@[:space:],;<>"\\]+$' THEN
         RAISE EXCEPTION 'that is not a mail address'

@@ -27,7 +27,7 @@ AS $$
 DECLARE
     v_outer_reason text := coalesce(current_setting('pggit.baseline_reason', TRUE), '');
     v_plan jsonb;
-    v_done jsonb := '[]';
+    v_done jsonb := jsonb '[]';
     v_step jsonb;
     v_result record;
     v_message text;

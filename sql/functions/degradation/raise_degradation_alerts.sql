@@ -14,7 +14,7 @@ SET search_path = pg_catalog, pggit, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    c_ended CONSTANT interval := '6 hours';
+    c_ended CONSTANT interval := interval '6 hours';
     v_as_of timestamp := coalesce(p_as_of, localtimestamp);
     v_operations text [];
     v_percents numeric [];

@@ -7,8 +7,8 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
 AS $$
 DECLARE
-    c_window CONSTANT interval := '24 hours';
-    c_days CONSTANT interval := '7 days';
+    c_window CONSTANT interval := interval '24 hours';
+    c_days CONSTANT interval := interval '7 days';
     v_started timestamptz := clock_timestamp();
     v_to timestamp := date_trunc('hour', coalesce(p_as_of, localtimestamp));
     v_reference_to timestamp := date_trunc('day', v_to - c_window);

@@ -8,7 +8,7 @@ SET search_path = pg_catalog, pggit, pg_temp
 SET jit = off
 AS $$
 DECLARE
-    c_judged CONSTANT interval := '1 day';
+    c_judged CONSTANT interval := interval '1 day';
     c_young CONSTANT bigint := 50;
     v_to timestamp := date_trunc('hour', coalesce(p_as_of, localtimestamp));
     v_from timestamp;

@@ -16,8 +16,8 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
 AS $$
 DECLARE
-    c_late CONSTANT interval := '2 hours';
-    c_hour CONSTANT interval := '1 hour';
+    c_late CONSTANT interval := interval '2 hours';
+    c_hour CONSTANT interval := interval '1 hour';
     v_to timestamp := date_trunc('hour', least(coalesce(p_to, localtimestamp), localtimestamp));
     v_from timestamp := date_trunc('hour', p_from);
     v_oldest timestamp;

@@ -22,7 +22,7 @@ AS $$
 DECLARE
     v_due bigint[];
     v_coming_back bigint[];
-    v_escalated bigint[] := '{}';
+    v_escalated bigint[] := '{}'::bigint[];
     v_lifecycle record;
 BEGIN
     PERFORM pggit.assign_alert_episodes(

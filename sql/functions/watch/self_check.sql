@@ -27,8 +27,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
     -- Checks are a minute apart, give or take; a hold time that is over but for this much is over.
-    c_slack CONSTANT interval := '5 seconds';
-    c_gap CONSTANT interval := '5 minutes';
+    c_slack CONSTANT interval := interval '5 seconds';
+    c_gap CONSTANT interval := interval '5 minutes';
     v_row pggit.alertd_condition;
     v_told integer[];
 BEGIN
