@@ -264,15 +264,16 @@ async def test_a_cut_is_where_the_score_reaches_the_threshold(connection: AsyncC
         SELECT z, greatest(z, 2.31) AS at_least, pggit.anomaly_zscore(p, pggit.anomaly_cut(p, z, 1) + 1e-9) AS zscore
         FROM unnest(ARRAY[20, 99, 150, 500, 1999, 100000]) AS n
         CROSS JOIN unnest(ARRAY[0.05, 0.3, 0.9]) AS excess
+        CROSS JOIN unnest(ARRAY[0.4, 0.6, 0.8, 1.0, 1.5]) AS shrunk
         CROSS JOIN unnest(ARRAY[2.4, 3.0, 4.1, 8]) AS z
         CROSS JOIN LATERAL (
             SELECT ROW(
-                'x', now(), n, 7, '{}', 0.0, 0.3, 0.5, excess, 0.05, 0.8, excess, 0.01,
+                'x', now(), n, 7, '{}', 0.0, 0.3, 0.5, excess, 0.05, 0.8, excess * shrunk, 0.01,
                 CASE WHEN n >= 2000 THEN 1.1 END, now()
             )::pggit.performance_latency_profile AS p
         ) AS made
         """,
     )
-    assert len(found) == 72
+    assert len(found) == 360
     for row in found:
         assert row["zscore"] == pytest.approx(float(row["z"]), abs=2e-3)

@@ -249,8 +249,11 @@ def quantile(counts: Counter[int], fraction: float) -> int:
     raise AssertionError("nothing was counted")
 
 
-async def test_a_profile_is_centers_and_tail_of_the_days_before(connection: AsyncConnection) -> None:
-    """Centers per hour, quantiles and mean excesses are those that a plain computation over the raw metrics gives."""
+@pytest.mark.parametrize(("slow_sigma", "is_one_tail"), [(0.5, True), (1.2, False)])
+async def test_a_profile_is_centers_and_tail_of_the_days_before(
+    connection: AsyncConnection, slow_sigma: float, is_one_tail: bool
+) -> None:
+    """Centers, quantiles and mean excesses are those of a plain computation, be the two tails of one kind or not."""
     end = (await local_hour(connection)).replace(hour=0) - DAY
     source = random.Random(7)  # noqa: S311 - sample data
     metrics: list[tuple[datetime, int]] = []
@@ -258,7 +261,7 @@ async def test_a_profile_is_centers_and_tail_of_the_days_before(connection: Asyn
         at = end - 7 * DAY + hour * HOUR
         level = 9.0 if at.hour < 12 else 10.0
         metrics.extend(
-            (at + n * timedelta(minutes=4), int(source.lognormvariate(level, 0.4 if n % 14 else 1.2)))
+            (at + n * timedelta(minutes=4), int(source.lognormvariate(level, 0.4 if n % 14 else slow_sigma)))
             for n in range(15 if at.hour != 5 else 0)
         )
     metrics += [(end - n * DAY + 5 * HOUR, 500_000) for n in (1, 2)]
@@ -280,19 +283,29 @@ async def test_a_profile_is_centers_and_tail_of_the_days_before(connection: Asyn
     middle = {fraction: (quantile(residuals, fraction) - 0.5) * WIDTH for fraction in (0.5, 0.75)}
     assert profile["q50"] == pytest.approx(middle[0.5])
     assert profile["spread"] == pytest.approx(1.4826 * (middle[0.75] - middle[0.5]))
+    means, counts_above = [], []
     for fraction, name in ((0.95, "95"), (0.99, "99")):
         edge = quantile(residuals, fraction)
         assert profile[f"q{name}"] == pytest.approx(edge * WIDTH)
         above = [(at, bucket(us) - centers[at.hour] - edge - 0.5) for at, us in metrics]
         above = [(at, excess * WIDTH) for at, excess in above if excess > 0]
         assert profile[f"share{name}"] == pytest.approx(len(above) / len(metrics))
-        daily = [
-            sorted(excess for at, excess in above if at.date() == day)
-            for day in sorted({at.date() for at, _ in metrics})
-        ]
-        medians = [day[(len(day) - 1) // 2] if day else 0.0 for day in daily]
-        expected = median(medians) / log(2) * (1 + len(above) ** -0.5)
-        assert profile[f"excess{name}"] == pytest.approx(expected), "each day has 345 metrics"
+        day_share = {
+            day: (sum(at.date() == day for at, _ in above) + 0.5)
+            / (sum(at.date() == day for at, _ in metrics) + 0.5 / (1 - fraction))
+            for day in {at.date() for at, _ in metrics}
+        }
+        ordinary = {day for day, share in day_share.items() if share <= 2 * median(day_share.values())}
+        excesses = sorted(excess for at, excess in above if at.date() in ordinary)
+        middle_one = excesses[(len(excesses) - 1) // 2]
+        slower = sum(excess > middle_one + WIDTH / 2 for excess in excesses)
+        means.append((middle_one + WIDTH / 2) / min(2, log((len(excesses) + 0.5) / (slower + 0.5))))
+        counts_above.append(len(above))
+    assert (0.5 < means[1] / means[0] < 1.2) is is_one_tail
+    if is_one_tail:
+        means[1] = (counts_above[1] * means[1] + 80 * means[0]) / (counts_above[1] + 100)
+    for name, mean, count in zip(("95", "99"), means, counts_above, strict=True):
+        assert profile[f"excess{name}"] == pytest.approx(mean * (1 + count**-0.5))
     assert profile["q99865"] == pytest.approx(quantile(residuals, 0.99865) * WIDTH)
     assert (profile["sample_count"], profile["day_count"], profile["computed_to"]) == (len(metrics), 7, end)
 

@@ -10,17 +10,20 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
 DECLARE
     v_tail double precision := pggit.tail_of_zscore(p_zscore);
+    v_bend double precision := pggit.tail_bend(p_profile);
 BEGIN
     RETURN greatest(
         p_profile.q50 + ln(p_min_ratio),
-        p_profile.q50 + p_zscore * p_profile.spread * (1 + 5.0 / p_profile.sample_count),
+        p_profile.q50 + p_zscore * pggit.known_spread(p_profile),
         CASE
             WHEN p_profile.sample_count >= 100 AND p_profile.sample_count < 2000 AND p_zscore >= 1.6
-                THEN p_profile.q95 + p_profile.excess95 * greatest(0, ln(p_profile.share95) - v_tail)
+                THEN p_profile.q95 + p_profile.excess95
+                    * (1 - exp(-v_bend * greatest(0, ln(p_profile.share95) - v_tail))) / v_bend
         END,
         CASE
             WHEN p_profile.sample_count >= 300 AND p_zscore >= 2.3
-                THEN p_profile.q99 + p_profile.excess99 * greatest(0, ln(p_profile.share99) - v_tail)
+                THEN p_profile.q99 + p_profile.excess99
+                    * (1 - exp(-v_bend * greatest(0, ln(p_profile.share99) - v_tail))) / v_bend
         END
     );
 END

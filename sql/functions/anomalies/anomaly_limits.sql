@@ -1,8 +1,7 @@
 -- From what residual on a metric of each operation is an anomaly, between two times. What is NULL among the thresholds
 -- is taken from anomaly_detection_settings; p_budgeted FALSE leaves the budget out of account.
--- The budget is for a day's metrics: of n of them, chance alone lifts `budget` above the z of budget/n. That holds to
--- the letter where the tail is a power law, which then gets a sixth of it; most tails thin out faster than the
--- exponential one that they are taken for, and use up a small part.
+-- The budget is for a day's metrics: of n of them, chance alone lifts about `budget` above the z of budget/n. A power
+-- law, whose slow calls nothing tells from slowness, gets a sixth of it.
 CREATE OR REPLACE FUNCTION pggit.anomaly_limits(
     p_operation_types text [],
     p_from timestamp,

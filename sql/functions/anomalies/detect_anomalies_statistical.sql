@@ -9,7 +9,7 @@ CREATE OR REPLACE FUNCTION pggit.detect_anomalies_statistical(
     p_sigma_threshold numeric DEFAULT 3.0,
     p_baseline_days integer DEFAULT 7,
     p_direction text DEFAULT 'slow',
-    p_false_alarm_budget numeric DEFAULT 0.5,
+    p_false_alarm_budget numeric DEFAULT 0.3,
     p_min_ratio numeric DEFAULT 1.2,
     p_min_samples integer DEFAULT 10,
     p_as_of timestamp DEFAULT NULL

@@ -2,9 +2,8 @@
 -- All on the scale ln(microseconds), from histograms. docs/design/statistics.md has the reasons; in short:
 -- * The center of an hour counts once the hour was seen on three days; it is drawn towards the median of all hours as
 --   if twelve more metrics lay there. Centers are rounded to whole buckets, so that residuals fall on buckets as well.
--- * Above q95, and again above q99, the tail falls off exponentially, by the mean excess. It is taken from the median
---   excess, which is ln 2 times the mean, so that history's own spikes don't count by their size; and of the days it is
---   the median again, so that one bad day can't make slow calls normal (of all together with fewer than three days).
+-- * Above q95, and again above q99, excess is the mean excess. It is taken from the median excess of all ordinary days,
+--   so that history's own spikes don't count by their size, and one bad day can't make slow calls normal.
 -- * q95, q99 and q99865 are the upper ends of their buckets, so that share95 is exactly the share above q95: with few
 --   distinct values it may be far from 5 %.
 CREATE OR REPLACE FUNCTION pggit.latency_profile(p_operation_type text, p_from timestamp, p_to timestamp)
@@ -123,6 +122,8 @@ quantile AS MATERIALIZED (
     SELECT
         running.operation_type,
         max(running.total) AS total,
+        max(running.total) - min(running.so_far) FILTER (WHERE running.so_far >= 0.95 * running.total) AS above95,
+        max(running.total) - min(running.so_far) FILTER (WHERE running.so_far >= 0.99 * running.total) AS above99,
         min(running.residual) FILTER (WHERE running.so_far >= 0.5 * running.total) AS q50,
         min(running.residual) FILTER (WHERE running.so_far >= 0.75 * running.total) AS q75,
         min(running.upper_end) FILTER (WHERE running.so_far >= 0.95 * running.total) AS q95,
@@ -133,105 +134,123 @@ quantile AS MATERIALIZED (
             r.operation_type,
             r.residual,
             r.residual + 0.5 * pggit.latency_bucket_width() AS upper_end,
-            sum(r.metrics) OVER (PARTITION BY r.operation_type ORDER BY r.residual ROWS UNBOUNDED PRECEDING) AS so_far,
+            sum(r.metrics) OVER (PARTITION BY r.operation_type ORDER BY r.residual RANGE UNBOUNDED PRECEDING) AS so_far,
             sum(r.metrics) OVER (PARTITION BY r.operation_type) AS total
         FROM residual AS r
     ) AS running
     GROUP BY running.operation_type
 ),
 
-day AS (
+-- A day with more than twice as much above a tail's beginning as the others has no say about that tail. Half a metric
+-- is added, so that days with a few metrics are not left out for nothing.
+day_share AS (
     SELECT
-        r.operation_type,
-        r.days_ago,
-        sum(r.metrics) AS metrics
-    FROM residual AS r
-    GROUP BY r.operation_type, r.days_ago
-),
-
-excess AS MATERIALIZED (
-    SELECT
-        r.operation_type,
-        r.days_ago,
+        counted.operation_type,
+        counted.days_ago,
         tail.percent,
-        r.residual - tail.beginning AS excess,
-        r.metrics
-    FROM residual AS r
-    INNER JOIN quantile AS q USING (operation_type)
-    CROSS JOIN LATERAL (VALUES (95, q.q95), (99, q.q99)) AS tail (percent, beginning)
-    WHERE r.residual > tail.beginning
-),
-
-day_excess AS (
-    SELECT
-        running.operation_type,
-        running.days_ago,
-        running.percent,
-        min(running.excess) FILTER (WHERE running.so_far >= 0.5 * running.total) / ln(2::double precision) AS mean
+        (tail.above + 0.5) / (counted.metrics + 50.0 / (100 - tail.percent)) AS share
     FROM (
         SELECT
-            e.*,
-            sum(e.metrics) OVER (
-                PARTITION BY e.operation_type, e.percent, e.days_ago ORDER BY e.excess ROWS UNBOUNDED PRECEDING
-            ) AS so_far,
-            sum(e.metrics) OVER (PARTITION BY e.operation_type, e.percent, e.days_ago) AS total
-        FROM excess AS e
-    ) AS running
-    GROUP BY running.operation_type, running.days_ago, running.percent
+            r.operation_type,
+            r.days_ago,
+            sum(r.metrics) AS metrics,
+            coalesce(sum(r.metrics) FILTER (WHERE r.residual > q.q95), 0) AS above95,
+            coalesce(sum(r.metrics) FILTER (WHERE r.residual > q.q99), 0) AS above99
+        FROM residual AS r
+        INNER JOIN quantile AS q ON r.operation_type = q.operation_type
+        GROUP BY r.operation_type, r.days_ago
+    ) AS counted
+    CROSS JOIN LATERAL (VALUES (95, counted.above95), (99, counted.above99)) AS tail (percent, above)
 ),
 
-all_excess AS (
-    SELECT
-        running.operation_type,
-        running.percent,
-        max(running.total) AS metrics,
-        min(running.excess) FILTER (WHERE running.so_far >= 0.5 * running.total) / ln(2::double precision) AS mean
-    FROM (
-        SELECT
-            e.*,
-            sum(e.metrics) OVER (
-                PARTITION BY e.operation_type, e.percent ORDER BY e.excess ROWS UNBOUNDED PRECEDING
-            ) AS so_far,
-            sum(e.metrics) OVER (PARTITION BY e.operation_type, e.percent) AS total
-        FROM excess AS e
-    ) AS running
-    GROUP BY running.operation_type, running.percent
-),
-
--- A day has its say about a tail if three of its metrics are to be expected there.
-tail AS (
+ordinary AS (
     SELECT
         d.operation_type,
-        kind.percent,
+        d.percent,
         count(*)::integer AS days,
-        count(*) FILTER (WHERE d.metrics * (100 - kind.percent) >= 300) AS full_days,
-        percentile_cont(0.5) WITHIN GROUP (ORDER BY coalesce(e.mean, 0))
-        FILTER (WHERE d.metrics * (100 - kind.percent) >= 300) AS median_of_days
-    FROM day AS d
-    CROSS JOIN (VALUES (95), (99)) AS kind (percent)
-    LEFT JOIN day_excess AS e
-        ON d.operation_type = e.operation_type AND d.days_ago = e.days_ago AND kind.percent = e.percent
-    GROUP BY d.operation_type, kind.percent
+        CASE
+            WHEN count(*) >= 3 THEN 2 * percentile_cont(0.5) WITHIN GROUP (ORDER BY d.share) ELSE 1
+        END AS highest
+    FROM day_share AS d
+    GROUP BY d.operation_type, d.percent
 ),
 
--- What few metrics say of a tail is uncertain by one part in the root of their number, and taken at its worse end.
+excess AS (
+    SELECT
+        r.operation_type,
+        tail.percent,
+        r.residual - tail.beginning AS excess,
+        sum(r.metrics) AS metrics
+    FROM residual AS r
+    INNER JOIN quantile AS q ON r.operation_type = q.operation_type
+    CROSS JOIN LATERAL (VALUES (95, q.q95), (99, q.q99)) AS tail (percent, beginning)
+    INNER JOIN day_share AS d
+        ON r.operation_type = d.operation_type AND r.days_ago = d.days_ago AND tail.percent = d.percent
+    INNER JOIN ordinary AS o ON d.operation_type = o.operation_type AND d.percent = o.percent
+    WHERE r.residual > tail.beginning AND d.share <= o.highest
+    GROUP BY r.operation_type, tail.percent, r.residual - tail.beginning
+),
+
+-- In an exponential tail the share above the median excess m is exp(-m / mean) of what is above the tail's beginning.
+-- Counting it instead of taking it for a half is right where many durations are equal, too; but a step that takes more
+-- than six sevenths says no more about what comes beyond it.
+mean_excess AS (
+    SELECT
+        m.operation_type,
+        m.percent,
+        (m.excess + 0.5 * pggit.latency_bucket_width())
+        / least(2, ln((m.total + 0.5) / (m.total - m.so_far + 0.5))) AS mean
+    FROM (
+        SELECT DISTINCT ON (running.operation_type, running.percent) running.*
+        FROM (
+            SELECT
+                e.*,
+                sum(e.metrics) OVER (
+                    PARTITION BY e.operation_type, e.percent ORDER BY e.excess ROWS UNBOUNDED PRECEDING
+                ) AS so_far,
+                sum(e.metrics) OVER (PARTITION BY e.operation_type, e.percent) AS total
+            FROM excess AS e
+        ) AS running
+        WHERE running.so_far >= 0.5 * running.total
+        ORDER BY running.operation_type, running.percent, running.excess
+    ) AS m
+),
+
+-- What lies above q99 is a fifth of what lies above q95. Where both are one smooth tail the mean excess shrinks to 0.8 of
+-- itself in between (as that of a normal distribution), and that counts like a hundred metrics. What few metrics say of a
+-- tail is uncertain by one part in the root of their number, and taken at its worse end.
 judged_tail AS (
     SELECT
-        tail.operation_type,
-        tail.percent,
-        tail.days,
-        coalesce(a.metrics, 0) AS metrics,
-        greatest(0.02, CASE WHEN tail.full_days >= 3 THEN tail.median_of_days ELSE a.mean END)
-        * (1 + 1 / sqrt(greatest(coalesce(a.metrics, 0), 1))) AS excess
-    FROM tail
-    LEFT JOIN all_excess AS a ON tail.operation_type = a.operation_type AND tail.percent = a.percent
+        raw.operation_type,
+        raw.days,
+        raw.above95,
+        raw.above99,
+        raw.mean95 * (1 + 1 / sqrt(greatest(raw.above95, 1))) AS excess95,
+        CASE
+            WHEN raw.mean99 > 0.5 * raw.mean95 AND raw.mean99 < 1.2 * raw.mean95
+                THEN (raw.above99 * raw.mean99 + 100 * 0.8 * raw.mean95) / (raw.above99 + 100)
+            ELSE raw.mean99
+        END * (1 + 1 / sqrt(greatest(raw.above99, 1))) AS excess99
+    FROM (
+        SELECT
+            q.operation_type,
+            q.above95,
+            q.above99,
+            max(o.days) AS days,
+            greatest(0.02, max(m.mean) FILTER (WHERE m.percent = 95)) AS mean95,
+            greatest(0.02, max(m.mean) FILTER (WHERE m.percent = 99)) AS mean99
+        FROM quantile AS q
+        INNER JOIN ordinary AS o ON q.operation_type = o.operation_type
+        LEFT JOIN mean_excess AS m ON o.operation_type = m.operation_type AND o.percent = m.percent
+        GROUP BY q.operation_type, q.above95, q.above99
+    ) AS raw
 )
 
 SELECT
     q.operation_type,
     p_to,
     q.total::bigint,
-    tail95.days,
+    tail.days,
     (
         SELECT array_agg(center.bucket * pggit.latency_bucket_width() ORDER BY center.hour_of_day)
         FROM center
@@ -240,16 +259,15 @@ SELECT
     q.q50,
     greatest(1.4826 * (q.q75 - q.q50), 0.02),
     q.q95,
-    tail95.excess,
-    greatest(tail95.metrics, 0.5) / q.total,
+    tail.excess95,
+    greatest(tail.above95, 0.5) / q.total,
     q.q99,
-    tail99.excess,
-    greatest(tail99.metrics, 0.5) / q.total,
+    tail.excess99,
+    greatest(tail.above99, 0.5) / q.total,
     CASE WHEN q.total >= 2000 THEN q.q99865 END,
     clock_timestamp()
 FROM quantile AS q
-INNER JOIN judged_tail AS tail95 ON q.operation_type = tail95.operation_type AND tail95.percent = 95
-INNER JOIN judged_tail AS tail99 ON q.operation_type = tail99.operation_type AND tail99.percent = 99
+INNER JOIN judged_tail AS tail ON q.operation_type = tail.operation_type
 $$;
 
 COMMENT ON FUNCTION pggit.latency_profile(text, timestamp, timestamp) IS
