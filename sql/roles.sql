@@ -221,6 +221,7 @@ BEGIN
             ('resolve_alert', 'pggit_alertd_operator'),
             ('give_up_behind_open_breakers', 'pggit_alertd_daemon'),
             ('queue_fallbacks', 'pggit_alertd_daemon'),
+            ('close_unused_breakers', 'pggit_alertd_daemon'),
             ('release_muted_alerts', 'pggit_alertd_daemon'),
             ('expand_snooze', 'pggit_alertd_daemon'),
             ('expand_snooze', 'pggit_alertd_operator'),

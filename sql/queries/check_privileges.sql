@@ -47,6 +47,7 @@ needed_function AS (
         ('requeue_missed_alerts'),
         ('give_up_behind_open_breakers'),
         ('queue_fallbacks'),
+        ('close_unused_breakers'),
         ('explain_alert'),
         ('release_muted_alerts'),
         ('expand_snooze'),

@@ -1,4 +1,8 @@
--- What breakers leave to do: give up what has waited too long, and send pages another way; see the functions.
+-- What breakers leave to do: give up what has waited too long, send pages another way, and forget endpoints that
+-- nothing names any more; see the functions.
 -- Parameters: none
 -- Index: alert_notification_queue_due for open destinations (nearly always none), alert_notification_queue_finished
-SELECT pggit.give_up_behind_open_breakers() AS given_up, pggit.queue_fallbacks() AS rescued;
+SELECT
+    pggit.give_up_behind_open_breakers() AS given_up,
+    pggit.queue_fallbacks() AS rescued,
+    pggit.close_unused_breakers() AS closed;

@@ -217,7 +217,7 @@ class Redactor:
 
     def named(self, name: str, value: Any, depth: int = DEPTH) -> Any:
         """Return what may be shown of the value that stands under this name."""
-        if value is None or value is True or value is False:
+        if value is None or value is True or value is False or value == "":
             return value
         treatment = self._treatment(name)
         if treatment in {"hide", "odd"}:

@@ -133,7 +133,9 @@ async def test_the_examples_of_the_design_document_are_parsed() -> None:
     made = build(ChannelOptions(smtp_url="smtp://mail.example.com?tls=none", email_from="alertd@example.com"))
     email = made["email"].parse({"to": ["ops@company.com", "oncall@company.com"], "cc": ["team@company.com"]})
     assert (email.to, email.cc) == (("ops@company.com", "oncall@company.com"), ("team@company.com",))
-    slack = made["slack"].parse({"webhook": "https://hooks.slack.com/...", "channel": "#pgit-alerts"})
+    with pytest.raises(DestinationError, match=r'"webhook" is a placeholder'):
+        made["slack"].parse({"webhook": "https://hooks.slack.com/...", "channel": "#pgit-alerts"})
+    slack = made["slack"].parse({"webhook": "https://hooks.slack.com/services/T/B/x", "channel": "#pgit-alerts"})
     assert slack.channel == "#pgit-alerts"
     with pytest.raises(DestinationError, match=r'"service_key".*32'):
         made["pagerduty"].parse({"service_key": "..."})

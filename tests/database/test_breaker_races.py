@@ -61,3 +61,25 @@ async def test_failures_stored_at_the_same_instant_all_count(
         await holder.rollback()
     await asyncio.gather(*storing)
     assert await alerts.rows(STATE) == [(True, 3, 1)]
+
+
+async def test_an_endpoint_that_nothing_names_any_more_is_forgotten(
+    connection: AsyncConnection[tuple[Any, ...]], pool: Database
+) -> None:
+    """A broken endpoint stays broken while its setting is there or a row waits, and is forgotten with the last."""
+    alerts = Alerts(connection)
+    assert await alerts.value("SELECT pggit.close_unused_breakers()") == 0
+    setting = await alerts.setting()
+    await alerts.alert(alert_type="ANOMALY")
+    await alerts.route()
+    mine = store(pool, breaker=BreakerRule(threshold=1))
+    claim = (await mine.claim(rooms(1, channels=("slack",)), take_expired=True))[0]
+    await mine.acknowledge([ack(claim, Outcome.RETRY, verdict=Verdict.TRANSIENT, reason=Reason.SERVER_ERROR)])
+    assert await mine.tend_destinations() == (0, 0)
+    await connection.execute("DELETE FROM pggit.alert_notification_settings WHERE setting_id = %s", (setting,))
+    await mine.tend_destinations()
+    assert await alerts.rows(STATE) == [(True, 1, 1)], "a row waits for it"
+    await connection.execute("UPDATE pggit.alert_notification_queue SET status = 'failed', processed_at = now()")
+    await mine.tend_destinations()
+    assert await alerts.rows(STATE) == [(False, 0, 0)]
+    assert await mine.broken_destinations() == []

@@ -74,3 +74,7 @@ def test_a_folder_with_other_things_in_it_is_left_alone(folder: Path) -> None:
     assert "is not empty and holds no database of an earlier demo" in told
     assert "Traceback" not in told
     assert (folder.stat().st_uid, folder.stat().st_mtime_ns) == (before.st_uid, before.st_mtime_ns)
+    status, _, told = demo(folder, "--keep", "/proc/nowhere")
+    assert status == 1
+    assert "/proc/nowhere can't be made" in told
+    assert "Traceback" not in told

@@ -163,9 +163,10 @@ async def test_a_migration_this_release_does_not_know_is_too_new(database: str) 
         database,
         "INSERT INTO pggit.alertd_migration VALUES ('migration', '9999_x', 'x', '99.1.0')",
     )
-    for call in (migrate.up(database), verified(database)):
+    for call in (migrate.up(database), verified(database), migrate.down(database)):
         with pytest.raises(SchemaTooNew, match=r"99\.1\.0"):
             await call
+    assert value(database, "SELECT to_regproc('pggit.route_alerts') IS NOT NULL"), "nothing was dropped"
 
 
 async def test_functions_of_a_newer_release_serve_an_older_daemon(database: str) -> None:

@@ -89,6 +89,7 @@ def test_values_under_a_telling_name_are_masked(name: str) -> None:
     """A name that promises a secret is enough, at any depth."""
     redactor = Redactor()
     assert redactor.named(name, "x") == MASK
+    assert not redactor.named(name, ""), "what is not set is shown as not set"
     assert redactor.event({"outer": [{name: ["x"]}]}) == {"outer": [{name: MASK}]}
 
 

@@ -43,6 +43,7 @@ BEGIN
         round(pggit.latency_of_log(judged.high) / 1000.0, 3),
         CASE verdict.status
             WHEN 'off' THEN 'switched off in anomaly_detection_settings'
+            WHEN 'untracked' THEN 'not scanned: is_tracked is not set in performance_operation_types'
             WHEN 'insufficient' THEN format(
                 '%s metrics are known, %s are needed', coalesce(p.sample_count, 0), s.min_samples
             )
@@ -55,6 +56,10 @@ BEGIN
         SELECT CASE
             WHEN NOT s.enabled THEN 'off'
             WHEN coalesce(p.sample_count, 0) < s.min_samples THEN 'insufficient'
+            WHEN NOT EXISTS (
+                SELECT FROM pggit.performance_operation_types AS t
+                WHERE t.operation_type = s.operation_type AND t.is_tracked
+            ) THEN 'untracked'
             WHEN p.sample_count < 300 THEN 'young'
             ELSE 'watched'
         END AS status
@@ -64,6 +69,6 @@ END
 $$;
 
 COMMENT ON FUNCTION pggit.anomaly_detection_status(text, timestamp) IS
-'For each tracked operation, or the one named: watched, young, insufficient or off, why, and what duration is expected at this hour.';
+'For each tracked operation, or the one named: watched, young, insufficient, untracked or off, why, and what duration is expected at this hour.';
 
 REVOKE EXECUTE ON FUNCTION pggit.anomaly_detection_status(text, timestamp) FROM PUBLIC;

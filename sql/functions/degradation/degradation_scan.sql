@@ -142,8 +142,9 @@ BEGIN
             WHEN 'unknown' THEN 'INSUFFICIENT_DATA' WHEN 'none' THEN 'STABLE' ELSE 'DEGRADATION_DETECTED'
         END,
         j.kind,
-        round((100 * (exp(least(j.log_ratio, 40)) - 1))::numeric, 1),
-        round(least(greatest(j.z, -1e6), 1e6)::numeric, 2),
+        -- LEAST and GREATEST pass over NULL; what could not be judged has no figures.
+        CASE WHEN j.log_ratio IS NOT NULL THEN round((100 * (exp(least(j.log_ratio, 40)) - 1))::numeric, 1) END,
+        CASE WHEN j.z IS NOT NULL THEN round(least(greatest(j.z, -1e6), 1e6)::numeric, 2) END,
         CASE WHEN j.kind IN ('level', 'tail', 'halves') THEN j.change_at END,
         round((100 * j.slow_share_before)::numeric, 1),
         round((100 * j.slow_share_after)::numeric, 1),

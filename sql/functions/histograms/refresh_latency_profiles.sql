@@ -18,6 +18,10 @@ BEGIN
         RAISE EXCEPTION 'refresh_latency_profiles needs p_days between 1 and 366, not %', coalesce(p_days::text, 'NULL')
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    IF NOT isfinite(v_to) THEN
+        RAISE EXCEPTION 'refresh_latency_profiles needs a finite p_as_of, not %', v_to
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     v_from := v_to - c_judged - make_interval(days => p_days);
     PERFORM pg_advisory_xact_lock(hashtextextended('pggit.refresh_latency_profiles', 0));
 

@@ -84,6 +84,8 @@ class SlackChannel:
         """Return the destination. Raises DestinationError naming `webhook` or `channel`."""
         config = configs.mapping(config, EXAMPLE)
         key, url = configs.first_of(config, ("webhook", "webhook_url"), EXAMPLE)
+        if isinstance(url, str) and "..." in url:
+            raise DestinationError(f'"{key}" is a placeholder: put the URL of an incoming webhook in its place.')
         channel = config.get("channel")
         if channel is not None and (not isinstance(channel, str) or len(channel) > CHANNEL_LIMIT):
             raise DestinationError(

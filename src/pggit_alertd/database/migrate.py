@@ -27,7 +27,16 @@ from pggit_alertd.database import queries
 from pggit_alertd.database.failures import sqlstate, translate
 from pggit_alertd.database.files import sql_directory
 from pggit_alertd.database.migration_plan import Plan, Step, read_ledger, rows, run, survey
-from pggit_alertd.database.migrations import FOUND, Applied, Release, ScriptKind, bundled, downgrades, pending
+from pggit_alertd.database.migrations import (
+    FOUND,
+    Applied,
+    Release,
+    ScriptKind,
+    bundled,
+    downgrades,
+    pending,
+    refuse_newer,
+)
 from pggit_alertd.database.schema_kind import Kind
 from pggit_alertd.errors import DatabaseError, SchemaError, SchemaMissing, SchemaOutdated, SchemaRefused
 
@@ -109,8 +118,8 @@ async def up(dsn: str) -> UpReport:
 async def down(dsn: str) -> tuple[str, ...]:
     """Drop our functions, triggers and views; keep every table, row and role. Return what was dropped.
 
-    `up` puts them back. Raises SchemaMissing, DatabaseUnavailable, DatabaseRefused or DatabaseError; then nothing was
-    changed.
+    `up` puts them back. Raises SchemaMissing, SchemaTooNew, DatabaseUnavailable, DatabaseRefused or DatabaseError;
+    then nothing was changed.
     """
     for attempt in range(1, LOCK_ATTEMPTS):
         try:
@@ -232,11 +241,15 @@ async def _withdraw(dsn: str) -> tuple[str, ...]:
 
 
 async def _droppable(connection: AsyncConnection[Any]) -> tuple[str, ...]:
-    """Return what `down` would drop. Raises SchemaMissing where nothing of ours is installed."""
+    """Return what `down` would drop. Raises SchemaMissing where nothing of ours is installed.
+
+    Raises SchemaTooNew for a newer release's schema: the `up` of this one could not put back what it took.
+    """
     ((migrated, _),) = await rows(connection, "migration_state")
     if not migrated:
         raise SchemaMissing("The database has no schema of pggit-alertd; there is nothing to take away.")
     ledger = await read_ledger(connection)
+    refuse_newer((*bundled().foundation, *bundled().migrations), ledger)
     ours = (ScriptKind.FUNCTION, ScriptKind.VIEW)
     return tuple(f"{row.kind.value} pggit.{row.name.partition('.')[0]}" for row in ledger if row.kind in ours)
 

@@ -156,7 +156,7 @@ def pending(
     SchemaError if two releases disagree about a migration's number.
     """
     applied = {(row.kind, row.name): row for row in ledger}
-    _refuse_newer(scripts, ledger)
+    refuse_newer(scripts, ledger)
     due: list[Script] = []
     for script in scripts:
         row = applied.get((script.kind, script.name))
@@ -191,7 +191,8 @@ def version_key(release: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", release)[:3])
 
 
-def _refuse_newer(scripts: Sequence[Script], ledger: Sequence[Applied]) -> None:
+def refuse_newer(scripts: Sequence[Script], ledger: Sequence[Applied]) -> None:
+    """Raise SchemaTooNew if the ledger has a foundation file or a migration that is not among these."""
     known = {(script.kind, script.name) for script in scripts}
     newer = [
         row for row in ledger if row.kind.immutable and row.checksum != FOUND and (row.kind, row.name) not in known

@@ -314,6 +314,10 @@ def _refuse_foreign(folder: Path) -> None:
     """Raise DatabaseError for a folder that holds anything but an earlier demo: its owner would be changed."""
     if folder.exists() and not folder.is_dir():
         raise DatabaseError(f"{folder} is no folder; name one that is empty, or does not exist yet.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseError(f"{folder} can't be made: {error.strerror}. Name a folder that can be written.") from error
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "data" / "PG_VERSION").exists():
         raise DatabaseError(
             f"{folder} is not empty and holds no database of an earlier demo; name a folder that is empty, or does not "
