@@ -342,10 +342,10 @@ def test_routing_reads_what_it_routes(large: psycopg.Connection[tuple[Any, ...]]
 
 ESCALATION = """
 SELECT FROM pggit.performance_alerts AS earlier
-WHERE left(earlier.operation_type, 200) = left(%(operation)s, 200)
-    AND earlier.operation_type = %(operation)s::text AND earlier.alert_type = 'ANOMALY'
+WHERE earlier.operation_type = %(operation)s::text AND earlier.alert_type = 'ANOMALY'
     AND earlier.created_at >= %(at)s::timestamp - interval '1 hour'
     AND (earlier.created_at, earlier.alert_id) < (%(at)s::timestamp, %(id)s::bigint)
+ORDER BY earlier.created_at, earlier.alert_id
 OFFSET 2 LIMIT 1
 """
 

@@ -27,6 +27,8 @@ BEGIN
             AND earlier.alert_type = p_alert_type
             AND earlier.created_at >= v_since
             AND (earlier.created_at, earlier.alert_id) < (p_created_at, p_alert_id)
+        -- In the index's order, so that no plan reads the whole hour to find three.
+        ORDER BY earlier.created_at, earlier.alert_id
         OFFSET p_threshold - 1 LIMIT 1
     );
 END
