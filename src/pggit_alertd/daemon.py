@@ -32,6 +32,7 @@ from pggit_alertd.metrics import Metrics
 from pggit_alertd.router import Router
 from pggit_alertd.scheduler import Scheduler
 from pggit_alertd.settings import Settings
+from pggit_alertd.shortcut import Shortcut
 from pggit_alertd.snoozes import Snoozes
 from pggit_alertd.store import BreakerRule, Store
 from pggit_alertd.systemd import Notifier
@@ -94,6 +95,9 @@ class Daemon:
             batch=settings.ack_batch,
             interval=settings.ack_interval,
         )
+        shortcut = Shortcut(
+            self._store, self._clock, horizon_critical=settings.horizon_critical, horizon=settings.horizon
+        )
         self._dispatcher = Dispatcher(
             self._store,
             Deliverer(
@@ -111,6 +115,7 @@ class Daemon:
             clock=self._clock,
             poll_interval=settings.deaf_poll_interval,
             max_in_flight=settings.max_in_flight,
+            shortcut=shortcut,
             troubled=self._upkeep.wake,
         )
         self._router = Router(
@@ -122,6 +127,7 @@ class Daemon:
             horizon_critical=settings.horizon_critical,
             horizon=settings.horizon,
             snoozes=Snoozes(self._database, still=settings.muted_still),
+            shortcut=shortcut,
         )
         self._listener = Listener(
             settings.listen_database_url.get_secret_value(),

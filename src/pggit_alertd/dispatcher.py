@@ -24,6 +24,7 @@ from pggit_alertd.limits import Slots, TokenBucket
 from pggit_alertd.liveness import Beat
 from pggit_alertd.metrics import Metrics
 from pggit_alertd.model import Ack, Claim, Outcome, Urgency, Verdict
+from pggit_alertd.shortcut import Shortcut
 from pggit_alertd.store import Lane, Room, Store
 
 GATHER_SECONDS = 0.005
@@ -81,11 +82,14 @@ class Dispatcher:
         clock: Clock,
         poll_interval: float,
         max_in_flight: int = 1000,
+        shortcut: Shortcut,
         troubled: Callable[[], None] | None = None,
     ) -> None:
         self._store = store
         self._max_in_flight = max_in_flight
         self._troubled = troubled
+        self._shortcut = shortcut
+        shortcut.wake = self.wake
         self._deliverer = deliverer
         self._acknowledger = acknowledger
         acknowledger.stored = self._stored
@@ -162,6 +166,7 @@ class Dispatcher:
             self._beat.tick()
             self._wake.clear()
             if self._acknowledger.failing:
+                self._shortcut.decline()
                 # The database is away, so nothing can be claimed, and nothing may be taken from others afterwards.
                 self.leave_expired()
                 await self._sleep(GATHER_SECONDS * 10)
@@ -182,18 +187,22 @@ class Dispatcher:
                 failures = 0
                 self.leave_expired()
                 _log.info("claim_recovered")
+            self._shortcut.idle = True
             await self._sleep(seconds)
+            self._shortcut.idle = False
 
     async def _claim(self, deliveries: asyncio.TaskGroup) -> float:
         """Claim what fits, start delivering it, and return how long nothing more can be due."""
         if self._acknowledger.congested:
+            self._shortcut.decline()
             return GATHER_SECONDS * 10
         rooms = self._rooms()
         if not rooms:
+            self._shortcut.decline()
             self._crowded = True
             return self.poll_interval
         settled = self._clock.monotonic() >= self._leave_expired_until
-        claims = await self._store.claim(rooms, take_expired=settled, known=self._known())
+        claims = await self._shortcut.claim(rooms, take_expired=settled, known=self._known())
         for claim in claims:
             self._start(deliveries, Lane(claim.channel, claim.urgency, claim.lane_key), claim)
         # What was claimed goes out before the next question is asked.

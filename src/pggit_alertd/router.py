@@ -13,8 +13,9 @@ from pggit_alertd.clock import Clock, SystemClock
 from pggit_alertd.errors import DatabaseError
 from pggit_alertd.liveness import Beat
 from pggit_alertd.metrics import Metrics
+from pggit_alertd.shortcut import Shortcut
 from pggit_alertd.snoozes import Snoozes, expand
-from pggit_alertd.store import Store
+from pggit_alertd.store import Routed, Store
 
 REQUEUE_SECONDS = 60.0
 RELEASE_SECONDS = 1.0
@@ -37,6 +38,7 @@ class Router:
         horizon_critical: float,
         horizon: float,
         snoozes: Snoozes,
+        shortcut: Shortcut | None = None,
         batch: int = 200,
         clock: Clock | None = None,
     ) -> None:
@@ -55,13 +57,17 @@ class Router:
         self._escalate_at = self._clock.monotonic()
         self._wake = asyncio.Event()
         self._stopping = False
+        self._shortcut = shortcut
+        if shortcut is not None:
+            shortcut.told = self._told
         self.trouble = ""
         self.rounds = 0
         self._backoff = RetrySchedule(base=0.2, cap=5.0)
 
     def wake(self) -> None:
-        """Say that there may be something to route."""
-        self._wake.set()
+        """Say that there may be something to route: to the dispatcher if it can take it along, else to this loop."""
+        if self._shortcut is None or not self._shortcut.ask():
+            self._wake.set()
 
     def stop(self) -> None:
         """Route nothing more; `run` ends after the call it is in."""
@@ -152,6 +158,18 @@ class Router:
         self._routed()
         # The dispatcher asks for what was routed before this loop counts and logs it.
         await asyncio.sleep(0)
+        self._report(done)
+        return done.alerts >= self._batch
+
+    def _told(self, done: Routed | None) -> None:
+        """Hear what the shortcut did, or that this loop has to do it."""
+        if done is None:
+            self._wake.set()
+        else:
+            self._report(done)
+
+    def _report(self, done: Routed) -> None:
+        """Count what was routed, and log it."""
         self._count(done.suppressed)
         if done.alerts:
             self._metrics.routed_alerts.inc(done.alerts)
@@ -163,7 +181,6 @@ class Router:
                 refused=done.refused,
                 suppressed=sum(done.suppressed.values()),
             )
-        return done.alerts >= self._batch
 
     async def _sleep(self, seconds: float) -> None:
         if self._wake.is_set():

@@ -144,27 +144,49 @@ class Store:
         With `take_expired` false, rows whose worker has vanished are left for later: after an outage their workers may
         still be about to acknowledge them.
         """
+        started = self._clock.monotonic()
+        rows = await self._database.fetch("claim", await self._claiming(rooms, take_expired, known or {}))
+        return self._claims(rows, rooms, started)
+
+    async def route_and_claim(
+        self,
+        rooms: Sequence[Room],
+        *,
+        take_expired: bool,
+        known: Mapping[Lane, int],
+        limit: int,
+        horizon_critical: float,
+        horizon: float,
+    ) -> tuple[Routed, list[Claim]]:
+        """Route up to `limit` alert events and claim, in one transaction: what was just raised is on its way sooner."""
+        started = self._clock.monotonic()
+        routing = {"limit": limit, "horizon_critical": horizon_critical, "horizon": horizon}
+        rows = await self._database.fetch(
+            "route_and_claim", {**routing, **await self._claiming(rooms, take_expired, known)}
+        )
+        claimed = [row[4:] for row in rows if row[4] is not None]
+        return Routed(*rows[0][:4]), self._claims(claimed, rooms, started)
+
+    async def _claiming(self, rooms: Sequence[Room], take_expired: bool, known: Mapping[Lane, int]) -> dict[str, Any]:
+        """Return the parameters of a claim."""
         if not self._installation:
             self._installation = str((await self._database.fetch("installation"))[0][0])
-        known = known or {}
-        started = self._clock.monotonic()
-        rows = await self._database.fetch(
-            "claim",
-            {
-                "channels": arrays.texts([room.channel for room in rooms]),
-                "urgencies": arrays.numbers([int(room.urgency) for room in rooms]),
-                "slots": arrays.numbers([room.slots for room in rooms]),
-                "budgets": arrays.numbers([room.budget for room in rooms]),
-                "leases": arrays.numbers([room.lease for room in rooms]),
-                "known_channels": arrays.texts([lane.channel for lane in known]),
-                "known_urgencies": arrays.numbers([int(lane.urgency) for lane in known]),
-                "known_keys": arrays.texts([lane.destination for lane in known]),
-                "known_rooms": arrays.numbers([max(free, 0) for free in known.values()]),
-                "worker": self.worker,
-                "take_expired": take_expired,
-                "coalesce": self._coalesce,
-            },
-        )
+        return {
+            "channels": arrays.texts([room.channel for room in rooms]),
+            "urgencies": arrays.numbers([int(room.urgency) for room in rooms]),
+            "slots": arrays.numbers([room.slots for room in rooms]),
+            "budgets": arrays.numbers([room.budget for room in rooms]),
+            "leases": arrays.numbers([room.lease for room in rooms]),
+            "known_channels": arrays.texts([lane.channel for lane in known]),
+            "known_urgencies": arrays.numbers([int(lane.urgency) for lane in known]),
+            "known_keys": arrays.texts([lane.destination for lane in known]),
+            "known_rooms": arrays.numbers([max(free, 0) for free in known.values()]),
+            "worker": self.worker,
+            "take_expired": take_expired,
+            "coalesce": self._coalesce,
+        }
+
+    def _claims(self, rows: Sequence[TupleRow], rooms: Sequence[Room], started: float) -> list[Claim]:
         trusted_until = {(room.channel, int(room.urgency)): started + room.trust for room in rooms}
         return [_claim(row, started, trusted_until, self._installation) for row in rows]
 

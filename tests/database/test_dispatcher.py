@@ -15,6 +15,7 @@ from pggit_alertd.dispatcher import Dispatcher, LaneLimits
 from pggit_alertd.liveness import Liveness
 from pggit_alertd.metrics import Metrics
 from pggit_alertd.model import Delivered, Notification, Receipt
+from pggit_alertd.shortcut import Shortcut
 from support.alerts import Alerts
 from support.claims import store
 
@@ -79,6 +80,7 @@ def machine(database: Database, gate: Gate) -> tuple[Dispatcher, Acknowledger]:
         metrics=metrics,
         beat=liveness.loop("dispatcher", 60),
         clock=clock,
+        shortcut=Shortcut(work, clock, horizon_critical=86400, horizon=14400),
         poll_interval=5,
     )
     return dispatcher, acknowledger
