@@ -28,6 +28,8 @@ from pggit_alertd.shortcut import Shortcut
 from pggit_alertd.store import Lane, Room, Store
 
 GATHER_SECONDS = 0.005
+# So few claims are no storm: a moment's pause costs no throughput.
+FEW = 4
 # After an outage another replica may sit on results whose leases have run out meanwhile. Its next try is at most the
 # pool's wait for a connection (5 s) and the acknowledger's longest back-off (5 s) away, so expired leases wait longer.
 SETTLE_SECONDS = 15.0
@@ -187,9 +189,8 @@ class Dispatcher:
                 failures = 0
                 self.leave_expired()
                 _log.info("claim_recovered")
-            self._shortcut.idle = True
-            await self._sleep(seconds)
-            self._shortcut.idle = False
+            with self._shortcut.open():
+                await self._sleep(seconds)
 
     async def _claim(self, deliveries: asyncio.TaskGroup) -> float:
         """Claim what fits, start delivering it, and return how long nothing more can be due."""
@@ -205,11 +206,15 @@ class Dispatcher:
         claims = await self._shortcut.claim(rooms, take_expired=settled, known=self._known())
         for claim in claims:
             self._start(deliveries, Lane(claim.channel, claim.urgency, claim.lane_key), claim)
-        # What was claimed goes out before the next question is asked.
+        # What was claimed goes out before anything is counted, and before the next question is asked: the receiver may
+        # need the core that PostgreSQL would answer it on.
         await asyncio.sleep(0)
+        self._shortcut.report()
         self._full = {lane for lane, free in self._known().items() if free <= 0}
         rooms = self._rooms()
         self._crowded = len(rooms) < len(Urgency) * len(self._limits)
+        if 0 < len(claims) <= FEW and await self._woken_within(GATHER_SECONDS):
+            return 0.0
         if not settled:
             return min(self.poll_interval, SETTLE_LOOK_SECONDS)
         due = await self._store.next_due(rooms, self._full)
@@ -386,6 +391,16 @@ class Dispatcher:
             await self._wake.wait()
         finally:
             timer.cancel()
+
+    async def _woken_within(self, seconds: float) -> bool:
+        """Wait for a moment; return whether there is something to claim before it is over."""
+        with self._shortcut.open():
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
+            except TimeoutError:
+                return False
+        return True
 
     async def _pause(self, seconds: float) -> None:
         """Wait out a database error; being woken doesn't end it, being stopped does."""
