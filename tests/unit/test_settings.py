@@ -10,7 +10,9 @@ from pydantic import SecretStr, ValidationError
 from pggit_alertd.channel_options import channel_options
 from pggit_alertd.channels import NAMES
 from pggit_alertd.errors import SettingsError
+from pggit_alertd.redaction import Redactor
 from pggit_alertd.settings import Settings
+from pggit_alertd.settings.sources import variable
 from pggit_alertd.settings.values import span
 
 URL = "postgresql://alertd:geheim-9f8e7d6c@db.example.com:5432/app"
@@ -290,3 +292,12 @@ def test_a_heartbeat_url_that_can_not_be_is_told_without_being_shown(url: str) -
     (line,) = problems(HEARTBEAT_URL=url)
     assert line.startswith(f"{P}HEARTBEAT_URL: ")
     assert "geheim" not in line
+
+
+def test_the_log_of_the_start_shows_every_number() -> None:
+    """Passing through the log's redaction masks no setting that is a number: operators look for them there."""
+    settings = load()
+    logged = Redactor(settings.secret_values()).event({"event": "starting", "settings": settings.redacted()})
+    numbers = [variable(name) for name in Settings.model_fields if type(getattr(settings, name)) in {int, float}]
+    assert len(numbers) > 20
+    assert {name: logged["settings"][name] for name in numbers} == {name: settings.redacted()[name] for name in numbers}
