@@ -5,8 +5,16 @@ import asyncio
 import pytest
 
 from pggit_alertd.database.pool import Database
-from pggit_alertd.errors import DatabaseUnavailable
+from pggit_alertd.errors import DatabaseRefused, DatabaseUnavailable
 from support.alerts import Alerts
+
+
+@pytest.mark.parametrize("url", ["host=db passwd=geheim", "postgresql://u:%00geheim@db/app"])
+def test_a_string_that_libpq_can_not_read_is_refused(url: str) -> None:
+    """What only libpq finds wrong is an error of ours that names the variable and repeats nothing."""
+    with pytest.raises(DatabaseRefused, match="PGGIT_ALERTD_DATABASE_URL can't be used") as raised:
+        Database(url)
+    assert "geheim" not in str(raised.value)
 
 
 async def test_a_statement_that_waits_for_a_lock_ends_in_time(database: str) -> None:

@@ -39,15 +39,19 @@ def session(url: str, *, application: str, connect_timeout: float) -> str:
     """Return a connection string that notices a dead peer within half a minute and names us in pg_stat_activity.
 
     The session speaks UTF-8 whatever the database is kept in, so any text can be sent and the server judges it.
+    Raises DatabaseRefused for what libpq can't read, or an older one does not know.
     """
-    return make_conninfo(
-        url,
-        application_name=application,
-        client_encoding="UTF8",
-        connect_timeout=max(int(connect_timeout), 2),
-        tcp_user_timeout=TCP_USER_TIMEOUT_MS,
-        **KEEPALIVE,
-    )
+    try:
+        return make_conninfo(
+            url,
+            application_name=application,
+            client_encoding="UTF8",
+            connect_timeout=max(int(connect_timeout), 2),
+            tcp_user_timeout=TCP_USER_TIMEOUT_MS,
+            **KEEPALIVE,
+        )
+    except psycopg.Error as error:
+        raise translate(error) from error
 
 
 async def connect(conninfo: str) -> Connection:
