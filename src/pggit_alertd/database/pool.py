@@ -31,6 +31,8 @@ TCP_USER_TIMEOUT_MS = 20_000
 # of messages it has sent dies with it.
 PATIENCE_SECONDS = 30.0
 
+_STYLE = {"DateStyle": "ISO", "IntervalStyle": "postgres", "standard_conforming_strings": "on"}
+
 # The pool reports each failed attempt to connect; the loops that wait for the database say it once, with the reason.
 logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 
@@ -82,11 +84,28 @@ class _Pool(AsyncConnectionPool[Connection]):
         self._pool = _Warmest()
 
 
+async def styled(connection: Connection) -> None:
+    """Have values written as psycopg reads them and queries mean them, if the database or the role has other customs.
+
+    The server reports these settings with the connection, so in the usual case this asks nothing.
+    """
+    reported = [connection.info.parameter_status(name) or "" for name in _STYLE]
+    if not all(found.startswith(usual) for found, usual in zip(reported, _STYLE.values(), strict=True)):
+        await connection.execute(queries.load("session_style").encode())
+
+
 async def _configure(connection: Connection) -> None:
-    """Prepare no statements behind a pooler: its next server process would not know them."""
+    """Prepare no statements behind a pooler, whose next server process would not know them; settle how we are isolated.
+
+    In a database that is serializable by default, we would make the application's own transactions fail. Behind a
+    pooler it stays so: what is set there would be set for whoever gets the server process next.
+    """
+    await styled(connection)
     row = await (await connection.execute(queries.load("backend_pid").encode())).fetchone()
     if row is None or row[0] != connection.info.backend_pid:
         connection.prepare_threshold = None
+    elif row[1] != "read committed":
+        await connection.execute(queries.load("session_isolation").encode())
 
 
 class Database:
