@@ -289,11 +289,13 @@ def test_unwise_values_are_warned_of() -> None:
             *load(SHUTDOWN_GRACE="45").warnings,
             *load(EMAIL_FROM="a@b.example").warnings,
             *load(EMAIL_FROM="a@b.example", SMTP_URL="smtp://u:p@h?tls=none").warnings,
+            *load(MAIL_TEMPLATES="/nonexistent/templates").warnings,
         )
     )
     assert "SHUTDOWN_GRACE is 45s" in told
     assert "no mail can be sent" in told
     assert "password without TLS" in told
+    assert "MAIL_TEMPLATES names no folder" in told
 
 
 def test_the_heartbeat_url_is_a_secret_but_for_its_host() -> None:

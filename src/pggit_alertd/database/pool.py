@@ -21,6 +21,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from pggit_alertd.cancellation import kept_cancellation
 from pggit_alertd.database import queries
 from pggit_alertd.database.failures import translate
+from pggit_alertd.database.instants import admit_all_instants
 from pggit_alertd.errors import DatabaseError, DatabaseUnavailable
 
 Connection = AsyncConnection[TupleRow]
@@ -205,6 +206,7 @@ class Database:
             limit = {"milliseconds": round(seconds * 1000)}
             await connection.execute(queries.load("console_session").encode(), limit)
             cursor = connection.cursor(row_factory=dict_row)
+            admit_all_instants(cursor)
             try:
                 for name, parameters in asked:
                     await cursor.execute(queries.load(name).encode(), parameters)
