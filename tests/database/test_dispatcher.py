@@ -24,6 +24,7 @@ class Gate:
     """A channel that delivers when the gate is open, and knows how many stand before it."""
 
     name = "slack"
+    keys = ("webhook",)
     deadline = 20.0
 
     def __init__(self) -> None:
