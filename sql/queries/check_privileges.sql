@@ -57,6 +57,7 @@ needed_function AS (
         ('recalculate_all_baselines_rolling'),
         ('refresh_performance_histograms'),
         ('refresh_latency_profiles'),
+        ('idle_anomaly_settings'),
         ('scan_anomalies'),
         ('maintain_log_partitions'),
         ('purge_notifications'),

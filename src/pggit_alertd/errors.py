@@ -131,7 +131,7 @@ class BacktestEmpty(BacktestError):
 
 
 class LabelRefused(AlertdError):
-    """A line of a label file is not a label; the message names the line and says what to write instead."""
+    """A label file has no label, or a line that is none; the message names the line and says what to write instead."""
 
 
 class DestinationError(AlertdError):

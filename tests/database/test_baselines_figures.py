@@ -2,11 +2,13 @@
 
 import random
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import LiteralString
 
 import psycopg
 import pytest
 from psycopg import AsyncConnection
+from psycopg.rows import dict_row
 
 from conftest import Cluster
 from database.baseline_support import history, recalculate, record, rows, scalar, settle
@@ -27,8 +29,9 @@ COMPARE: LiteralString = """
         merged.spread AS merged_spread,
         (exact.sample_count, exact.shortest, exact.longest)
         = (merged.sample_count, merged.shortest, merged.longest) AS same
-    FROM pggit.exact_latency_figures(%s::timestamp) AS exact
-    FULL JOIN pggit.histogram_latency_figures(%s::timestamp) AS merged USING (operation_type)
+    FROM pggit.exact_latency_figures(%(since)s::timestamp, p_until => %(until)s::timestamp) AS exact
+    FULL JOIN pggit.histogram_latency_figures(%(since)s::timestamp, p_until => %(until)s::timestamp) AS merged
+        USING (operation_type)
 """
 SHAPES = ("log-normal", "hit or miss", "ties", "alone", "pair", "far apart")
 
@@ -63,6 +66,16 @@ def measured(server: Cluster) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
+    "until",
+    [
+        "NULL",
+        "LOCALTIMESTAMP",
+        "CURRENT_DATE - 2",
+        "CURRENT_DATE - 2 + interval '17 hours 20 minutes'",
+        "CURRENT_DATE - 7 + interval '21 hours'",
+    ],
+)
+@pytest.mark.parametrize(
     "since",
     [
         "LOCALTIMESTAMP - interval '7 days'",
@@ -76,11 +89,14 @@ def measured(server: Cluster) -> Iterator[str]:
         "LOCALTIMESTAMP + interval '1 hour'",
     ],
 )
-async def test_histograms_agree_with_the_metrics_within_a_percent(measured: str, since: LiteralString) -> None:
-    """From whatever instant on: the same metrics, exact mean and extremes, percentiles within 1 % or a microsecond."""
+async def test_histograms_agree_with_the_metrics_within_a_percent(
+    measured: str, since: LiteralString, until: LiteralString
+) -> None:
+    """Between whatever instants: the same metrics, exact mean and extremes, percentiles within 1 % or a microsecond."""
     async with await AsyncConnection.connect(measured) as session:
-        begin = await scalar(session, "SELECT (" + since + ")::timestamp")
-        compared = await rows(session, COMPARE, begin, begin)
+        [span] = await rows(session, "SELECT (" + since + ")::timestamp AS since, (" + until + ")::timestamp AS until")
+        async with session.cursor(row_factory=dict_row) as cursor:
+            compared = await (await cursor.execute(COMPARE, span)).fetchall()
     for row in compared:
         assert row["same"], row
         for exact, merged in zip(row["percentiles"], row["merged"], strict=True):
@@ -92,7 +108,7 @@ async def test_histograms_agree_with_the_metrics_within_a_percent(measured: str,
             assert row["merged_spread"] is None
         else:
             assert row["merged_spread"] == pytest.approx(row["spread"], rel=1e-6, abs=1e-3)
-    assert compared or "+ interval '1 hour'" in since
+    assert compared or "+ interval '1 hour'" in since or span["until"] < span["since"] + timedelta(hours=12)
 
 
 async def test_window_without_histograms_is_read_from_the_metrics(connection: AsyncConnection) -> None:
@@ -107,26 +123,63 @@ async def test_window_without_histograms_is_read_from_the_metrics(connection: As
 
 
 async def test_small_windows_are_exact_and_large_ones_say_histogram(connection: AsyncConnection) -> None:
-    """The limit itself is exact, one more is not; a named operation is counted alone; branches are always exact."""
+    """The limit itself is exact, one more is not; a named operation is counted alone; a 50th is small."""
     await record(connection, "commit", [1000] * 30, age="3 days")
     await record(connection, "merge", [1000] * 10, age="0")
     await scalar(connection, "SELECT pggit.refresh_performance_histograms()")
 
-    async def method(limit: int, operation: str | None = None) -> set[str]:
+    async def method(limit: int, operation: str | None = None) -> dict[str, str]:
         return {
-            row["method"]
+            row["operation_type"]: row["method"]
             for row in await rows(
-                connection, "SELECT method FROM pggit.baseline_candidates(7, 1, %s, NULL, %s)", operation, limit
+                connection, "SELECT * FROM pggit.baseline_candidates(7, 1, %s, NULL, %s)", operation, limit
             )
         }
 
-    assert await method(40) == {"exact"}
-    assert await method(39) == {"histogram"}
-    assert await method(30, "commit") == {"exact"}
-    assert await method(29, "commit") == {"histogram"}
-    assert await method(10, "merge") == {"exact"}
-    assert await method(9, "merge") == {"histogram"}
-    assert await method(0, "no such operation") == set()
+    assert await method(40) == {"commit": "exact", "merge": "exact"}
+    assert await method(39) == {"commit": "histogram", "merge": "histogram"}
+    await record(connection, "merge", [1000] * 520, age="4 hours")
+    await record(connection, "commit", [1000] * 520, age="0")
+    assert await method(1069) == {"commit": "histogram", "merge": "histogram"}
+    await record(connection, "rollback", [1000] * 20, age="4 hours")
+    await record(connection, "rollback", [1000], age="0")
+    assert await method(1050) == {"commit": "histogram", "merge": "histogram", "rollback": "exact"}
+    assert await method(1049) == {"commit": "histogram", "merge": "histogram", "rollback": "histogram"}
+    await connection.execute("DELETE FROM pggit.performance_metrics WHERE duration_microseconds = 1000")
+    await record(connection, "commit", [1000] * 30, age="3 days")
+    await record(connection, "merge", [1000] * 10, age="0")
+    await scalar(connection, "SELECT pggit.refresh_performance_histograms()")
+    assert await method(30, "commit") == {"commit": "exact"}
+    assert await method(29, "commit") == {"commit": "histogram"}
+    assert await method(10, "merge") == {"merge": "exact"}
+    assert await method(9, "merge") == {"merge": "histogram"}
+    assert await method(0, "no such operation") == {}
+
+
+async def test_a_small_window_is_exact_beside_any_other(connection: AsyncConnection) -> None:
+    """Each operation with a 50th of the limit is exact, however many there are, and has percentile_cont's figures."""
+    chance = random.Random(7)  # noqa: S311 - sample data
+    operations = [
+        row["operation_type"] for row in await rows(connection, "TABLE pggit.performance_operation_types LIMIT 30")
+    ]
+    large, *small = operations
+    await record(connection, large, [1000] * 500, age="3 days")
+    for operation in small:
+        await record(connection, operation, [round(chance.lognormvariate(9, 0.8)) + 1 for _ in range(7)], age="2 days")
+        await record(connection, operation, [round(chance.lognormvariate(9, 0.8)) + 1], age="0")
+    await scalar(connection, "SELECT pggit.refresh_performance_histograms()")
+    found = {
+        row["operation_type"]: row
+        for row in await rows(connection, "SELECT * FROM pggit.baseline_candidates(7, 1, NULL, NULL, 400)")
+    }
+    assert {name: row["method"] for name, row in found.items()} == {large: "histogram"} | dict.fromkeys(small, "exact")
+    for row in await rows(
+        connection,
+        "SELECT operation_type, percentile_cont(0.99) WITHIN GROUP (ORDER BY duration_microseconds)::bigint AS p99"
+        " FROM pggit.performance_metrics WHERE operation_type <> %s GROUP BY operation_type",
+        large,
+    ):
+        assert found[row["operation_type"]]["p99_microseconds"] == row["p99"]
 
 
 async def test_a_recalculation_says_which_method_it_used(connection: AsyncConnection) -> None:
@@ -175,3 +228,15 @@ async def test_figures_of_nothing_are_no_row(connection: AsyncConnection, functi
     await record(connection, "commit", [1000])
     for arguments in ("NULL", "LOCALTIMESTAMP, 'no such operation'", "timestamp 'infinity'"):
         assert await rows(connection, f"SELECT * FROM pggit.{function}({arguments})") == []  # noqa: S608
+
+
+async def test_nothing_and_nobody_are_no_large_window(connection: AsyncConnection) -> None:
+    """Empty tables, unknown operations and NULL leave everything exact, and no limit means that nothing is."""
+    decide = "SELECT pggit.exact_operations(LOCALTIMESTAMP - interval '7 days', %s, %s, NULL)"
+    for operation in (None, "commit", "no such operation"):
+        assert await scalar(connection, decide, operation, 50_000) is None
+    await record(connection, "commit", [1000] * 3, age="0")
+    assert await scalar(connection, decide, None, 0) == []
+    assert await scalar(connection, decide, "commit", 0) == []
+    assert await scalar(connection, decide, "no such operation", 0) is None
+    assert await scalar(connection, "SELECT pggit.baseline_is_capped(NULL)") is False

@@ -58,9 +58,9 @@ async def test_spare_active_baseline_is_a_problem(connection: AsyncConnection) -
 
 @pytest.mark.parametrize("unknown", [None, -1, 4711])
 async def test_unknown_baseline_is_one_problem(connection: AsyncConnection, unknown: int | None) -> None:
-    """A baseline that isn't there is said to be missing, without an error."""
+    """A baseline that isn't there, or NULL, is a row that says so: no row means sound, which it is not."""
     [row] = await rows(connection, "SELECT * FROM pggit.check_baseline_quality(%s) AS problem", unknown)
-    assert row["problem"].startswith("there is no baseline")
+    assert row["problem"].startswith(f"there is no baseline {'NULL: p_baseline_id' if unknown is None else unknown}")
 
 
 async def test_figures_that_fail_the_check_are_refused(connection: AsyncConnection) -> None:

@@ -287,16 +287,38 @@ async def test_equal_samples_have_stddev_zero(connection: AsyncConnection) -> No
 
 @pytest.mark.servers
 async def test_absurd_durations_fit_pggit_s_narrow_columns(connection: AsyncConnection) -> None:
-    """Durations of 300 millennia neither overflow pgGit's numeric(12,2) nor the cast of the percentiles."""
+    """Durations of 300 millennia overflow neither pgGit's numeric(12,2) nor a cast; what can't be held is told."""
     await connection.execute(
         "ALTER TABLE pggit.performance_baselines"
         " ALTER mean_microseconds TYPE numeric(12, 2), ALTER stddev_microseconds TYPE numeric(12, 2)"
     )
     await record(connection, "commit", [9_223_372_036_854_775_807] * 6 + [1] * 6)
     await record(connection, "merge", [1000] * 12)
+    heard = listen_to_warnings(connection)
     assert {row["operation_type"] for row in await recalculate(connection)} == {"commit", "merge"}
     [baseline] = await active(connection, "commit")
-    assert baseline["mean_microseconds"] == Decimal("9999999999.99")
+    assert baseline["mean_microseconds"] == baseline["stddev_microseconds"] == Decimal("9999999999.99")
+    assert await rows(connection, "SELECT * FROM pggit.check_baseline_quality(%s)", baseline["baseline_id"]) == []
+    [warning] = heard
+    assert (
+        "baseline of commit is above what its column holds, and stored as the most that it does, 10000000 ms" in warning
+    )
+    assert [row["note"] for row in await history(connection, "commit")] == [
+        "mean or stddev is above what its column holds"
+    ]
+    assert [row["note"] for row in await history(connection, "merge")] == [None]
+
+
+@pytest.mark.servers
+async def test_wide_columns_hold_the_true_mean(connection: AsyncConnection) -> None:
+    """Where the columns are wide enough, calls of three hours have their own mean and stddev, and nothing is told."""
+    await record(connection, "commit", [10_800_000_000, 10_800_000_002] * 6)
+    heard = listen_to_warnings(connection)
+    await recalculate(connection)
+    [baseline] = await active(connection, "commit")
+    assert baseline["mean_microseconds"] == Decimal("10800000001.00")
+    assert baseline["stddev_microseconds"] == Decimal("1.04")
+    assert heard == []
 
 
 @pytest.mark.servers

@@ -12,6 +12,7 @@ from database.baseline_support import (
     active,
     add_branch,
     history,
+    listen_to_warnings,
     recalculate,
     record,
     replace_metrics,
@@ -192,11 +193,19 @@ async def test_people_can_begin_a_trial(connection: AsyncConnection) -> None:
     await settle(connection, "commit", 1000)
     await replace_metrics(connection, "commit", [9000] * 12)
     await recalculate(connection)
+    [held] = await rows(connection, "SELECT * FROM pggit.held_baselines()")
+    heard = listen_to_warnings(connection)
     trial = await scalar(connection, "SELECT pggit.shadow_baseline('commit', 3)")
+    assert heard == [
+        f"held candidate {held['history_id']}, which would have brought p99 to 9.000 ms, is closed by trial {trial}"
+    ]
+    [closed] = [row for row in await history(connection, "commit") if row["history_id"] == held["history_id"]]
+    assert closed["note"] == f"superseded by trial {trial}, which {connection.info.user} began"
     assert await rows(connection, "SELECT * FROM pggit.held_baselines()") == []
     assert await recalculate(connection) == []
     assert await rows(connection, "SELECT * FROM pggit.held_baselines()") == [], "it is being looked at"
     again = await scalar(connection, "SELECT pggit.shadow_baseline('commit', 3)")
+    assert heard[1:] == [f"trial {trial}, which would have brought p99 to 9.000 ms, is closed by trial {again}"]
     assert {row["history_id"] for row in await report(connection)} == {again} != {trial}
     await let_pass(connection, 3)
     assert len(await recalculate(connection)) == 1

@@ -54,7 +54,11 @@ async def test_an_operation_that_is_not_tracked_is_said_not_to_be_scanned(connec
     assert await (await connection.execute(status)).fetchone() == ("untracked",)
 
 
-async def test_profiles_of_no_time_are_refused(connection: Connection) -> None:
-    """An infinite moment is an error that names the argument, and nothing is stored."""
+@pytest.mark.parametrize("moment", ["'infinity'", "localtimestamp + interval '61 minutes'", "'4000-01-01'"])
+async def test_profiles_of_no_time_are_refused(connection: Connection, moment: str) -> None:
+    """An endless moment, and one to come, is an error that names the argument, and nothing is stored."""
     with pytest.raises(psycopg.errors.InvalidParameterValue, match="p_as_of"):
-        await connection.execute("SELECT pggit.refresh_latency_profiles('infinity')")
+        await connection.execute(f"SELECT pggit.refresh_latency_profiles(({moment})::timestamp)".encode())
+    profiled = await connection.execute("SELECT profiled_to FROM pggit.anomaly_scan_state")
+    assert await profiled.fetchone() == (None,)
+    await connection.execute("SELECT pggit.refresh_latency_profiles(localtimestamp::timestamp)")

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from psycopg import AsyncConnection
 from psycopg.errors import InvalidParameterValue, UniqueViolation
 
 from pggit_alertd.conditions import Kind
@@ -470,3 +471,24 @@ async def test_the_kinds_are_those_the_database_knows(alerts: Alerts) -> None:
         "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'alertd_condition_kind_is_known'"
     )
     assert known.count("::text") == len(Kind)
+
+
+async def test_a_held_baseline_s_two_durations_read_differently(connection: AsyncConnection) -> None:
+    """What differs by less than rounding shows gets the decimals that tell it apart; other pairs don't."""
+    await connection.execute(
+        "INSERT INTO pggit.performance_baseline_history (operation_type, old_p99_microseconds, new_p99_microseconds,"
+        " reference_p99_microseconds, percent_change, reason, status)"
+        " VALUES ('commit', 10600, 11200, 5100, 5.66, 'scheduled', 'held')"
+    )
+    [[detail]] = await (
+        await connection.execute("SELECT detail FROM pggit.current_conditions() WHERE kind = 'baseline_held'")
+    ).fetchall()
+    assert "p99 11.2ms instead of 10.6ms, and it was 5.1ms before it crept" in detail
+    pairs = [(250_400, 250_100), (250_040, 250_010), (250_001, 250_000), (250_000, 100_000), (250_000, 250_000)]
+    for pair, text in zip(pairs, ("250.4ms", "250.04ms", "250.001ms", "250ms", "250ms"), strict=True):
+        found = await connection.execute("SELECT pggit.milliseconds_apart(%s, %s)", pair)
+        assert await found.fetchone() == (text,)
+    unknown = await connection.execute(
+        "SELECT pggit.milliseconds_apart(NULL, 1), pggit.milliseconds_apart(250000, NULL)"
+    )
+    assert await unknown.fetchone() == (None, "250ms")

@@ -102,6 +102,37 @@ async def test_labels_are_what_alerts_are_judged_by(backtest: Backtest, tmp_path
     assert "found of kind lock                              1 of 1" in shown.out
 
 
+@pytest.mark.usefixtures("past")
+async def test_labels_that_fit_badly_are_told(backtest: Backtest, tmp_path: Path) -> None:
+    """Labels of operations that nothing looks at, and outside the period, are counted, in words and in JSON."""
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text(
+        '{"operation_type": "commit", "from": "2025-03-11T12:00"}\n'
+        '{"operation_type": "comit", "from": "2025-03-11T12:00"}\n'
+        '{"operation_type": "comit", "from": "2025-03-11T13:00", "clear": false}\n'
+        '{"operation_type": "commit", "from": "2025-03-12T00:00"}\n'
+    )
+    arguments = ("--from", "2025-03-11", "--to", "2025-03-12", "--labels", str(labels))
+    found = (await backtest(*arguments, "--json")).json
+    assert found["labels"] == {"given": 4, "outside": 1, "unwatched": {"comit": 1}}
+    assert len(found["warnings"]) == 2
+    warnings = [line for line in (await backtest(*arguments)).out.splitlines() if line.startswith("warning: ")]
+    assert warnings == [f"warning: {each}" for each in found["warnings"]]
+    assert "1 of 4 labels lie outside the period" in warnings[0]
+    assert "'comit' (1)" in warnings[1]
+
+    labels.write_text('{"operation_type": "commit", "from": "2024-03-11T12:00"}\n')
+    outside = (await backtest(*arguments, "--json")).json
+    assert (outside["before"]["accuracy"]["recall"], outside["before"]["accuracy"]["precision"]) == (None, 0.0)
+    assert "None of the 1 labels lies in the period" in outside["warnings"][0]
+
+    labels.write_text("# nothing happened\n\n")
+    empty = await backtest(*arguments)
+    assert empty.status == 2
+    assert "has no label" in empty.err
+    assert '{"operation_type": "commit", "from": "2026-01-05T10:00:00"' in empty.err
+
+
 async def test_what_cannot_be_replayed_says_what_to_do(backtest: Backtest, tmp_path: Path) -> None:
     """Each mistake has a sentence with the mend, an exit status, and an object for programs."""
     empty = await backtest("--from", "7d")

@@ -106,7 +106,18 @@ async def test_a_healthy_installation_passes(database: str, http: HttpSink) -> N
     assert ended.status == 0, ended.out
     lines = ended.out.splitlines()
     assert {line.split()[0] for line in lines[:-1]} == {"ok"}, ended.out
-    for name in ("settings", "connection", "server", "pooler", "schema", "privileges", "time zones", "clock", "listen"):
+    for name in (
+        "settings",
+        "connection",
+        "server",
+        "pooler",
+        "schema",
+        "privileges",
+        "time zones",
+        "clock",
+        "listen",
+        "detection",
+    ):
         assert sum(line.startswith(f"ok       {name}: ") for line in lines) == 1
     for name in ("job baselines", "notification settings", "mail server", *map("destination {}".format, HTTP_CHANNELS)):
         assert sum(line.startswith(f"ok       {name}") for line in lines) == 1
@@ -412,6 +423,21 @@ async def test_a_setting_whose_enabled_is_null_is_told_to_be_disabled(database: 
     add_setting(database, "slack", {"webhook": "https://hooks.slack.com/services/T0/B0/x"}, enabled=None)
     setting = named(await checked(settings_for(database)), "notification setting 1")
     assert (setting.status, "treated as disabled" in setting.message) == (Status.WARNING, True)
+
+
+async def test_settings_of_detection_that_count_for_nothing_are_warned_of(database: str) -> None:
+    """A mistyped operation and a pattern that matches none are a warning each, with what to do."""
+    run(
+        database,
+        "INSERT INTO pggit.anomaly_detection_settings (operation_type, enabled) VALUES ('comit', FALSE)",
+        "INSERT INTO pggit.anomaly_whitelist (operation_pattern, max_microseconds, reason) VALUES ('mrege*', 9, 'why')",
+    )
+    options = settings_for(database)
+    found = [each for each in await checked(options, destinations=False) if each.name == "detection"]
+    assert [(each.status, each.message.partition(":")[0]) for each in found] == [
+        (Status.WARNING, "anomaly_detection_settings comit"),
+        (Status.WARNING, "anomaly_whitelist 1 (mrege*)"),
+    ]
 
 
 async def test_a_job_that_is_overdue_is_warned_of(database: str) -> None:

@@ -1,6 +1,7 @@
 -- What was usual before the time that is judged: the stored profiles where they were made for about this moment and end
 -- before it, else profiles made on the spot (0.5 s for a million metrics a week), which the past takes.
--- An operation with fewer than fifty metrics before that time is described by all there is up to its end.
+-- An operation with fewer than fifty metrics before that time is described by all there is up to its end; and one whose
+-- stored profile is of fewer, though there are more by now, on the spot.
 CREATE OR REPLACE FUNCTION pggit.anomaly_profiles(
     p_operation_type text,
     p_from timestamp,
@@ -21,11 +22,18 @@ DECLARE
             AND s.profiled_to - interval '1 day' <= p_from
     );
     v_before timestamp := p_from - make_interval(days => p_days);
+    v_outgrown text[];
 BEGIN
     IF v_usable THEN
+        v_outgrown := pggit.outgrown_profiles(p_operation_type, v_before, p_to);
         RETURN QUERY
         SELECT p.* FROM pggit.performance_latency_profile AS p
-        WHERE p_operation_type IS NULL OR p.operation_type = p_operation_type;
+        WHERE (p_operation_type IS NULL OR p.operation_type = p_operation_type)
+            AND p.operation_type <> ALL (v_outgrown);
+        RETURN QUERY
+        SELECT p.*
+        FROM unnest(v_outgrown) AS poor (operation_type)
+        CROSS JOIN LATERAL pggit.anomaly_profile_of(poor.operation_type, v_before, p_from, p_to) AS p;
         RETURN;
     END IF;
 

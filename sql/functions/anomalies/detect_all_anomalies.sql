@@ -19,6 +19,17 @@ BEGIN
     IF NOT isfinite(v_to) THEN
         RETURN;
     END IF;
+    IF p_as_of IS NULL
+        AND NOT EXISTS (
+            SELECT FROM pggit.anomaly_scan_state AS s
+            WHERE s.profiled_days = 7 AND s.profiled_to BETWEEN v_to - interval '26 hours' AND v_to
+                AND s.profiled_to - interval '1 day' <= v_to - make_interval(hours => p_lookback_hours)
+        )
+        AND EXISTS (SELECT FROM pggit.performance_metrics)
+    THEN
+        RAISE NOTICE 'no profiles are stored for the last % hours, so they are made on the spot', p_lookback_hours
+            USING HINT = 'SELECT pggit.refresh_performance_histograms(), pggit.refresh_latency_profiles() stores those for 24 hours and less, as the daemon does every hour.';
+    END IF;
     RETURN QUERY
     SELECT
         found.metric_id,

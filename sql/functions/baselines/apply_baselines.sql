@@ -20,7 +20,10 @@ BEGIN
     SET
         decided_by = session_user,
         decided_at = clock_timestamp(),
-        note = format('superseded by a later recalculation (%s)', step ->> 'verdict')
+        note = CASE step ->> 'verdict'
+            WHEN 'shadow' THEN 'superseded by a trial of newer figures'
+            ELSE format('superseded by a later recalculation (%s)', step ->> 'verdict')
+        END
     FROM jsonb_array_elements(p_plan) AS step
     CROSS JOIN LATERAL (
         SELECT (step ->> 'held_id')::bigint
@@ -113,7 +116,12 @@ BEGIN
 
     -- The trigger that recorded the changes can't know how the figures were got.
     UPDATE pggit.performance_baseline_history AS history
-    SET method = step ->> 'method'
+    SET
+        method = step ->> 'method',
+        note = CASE
+            WHEN pggit.baseline_is_capped(step -> 'candidate') THEN 'mean or stddev is above what its column holds'
+            ELSE history.note
+        END
     FROM jsonb_array_elements(p_plan) AS step
     WHERE step ->> 'verdict' IN ('create', 'replace')
         AND history.operation_type = step ->> 'operation_type'

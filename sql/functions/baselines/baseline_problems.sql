@@ -1,9 +1,9 @@
 CREATE OR REPLACE FUNCTION pggit.baseline_problems(p_baseline pggit.performance_baselines)
 RETURNS SETOF text
 LANGUAGE sql
-IMMUTABLE
+STABLE
 AS $$
-    -- mean and stddev are clamped to what pgGit's numeric(12,2) holds, so at that value they say nothing.
+    -- A mean that is as large as its column can hold may stand for a larger one, so it says nothing.
     SELECT problem
     FROM (
         VALUES
@@ -46,7 +46,7 @@ AS $$
         ),
         (
             coalesce(
-                (p_baseline).mean_microseconds >= 9999999999.99 AND (p_baseline).mean_microseconds <> 'NaN'
+                (p_baseline).mean_microseconds >= pggit.largest_baseline_average() AND (p_baseline).mean_microseconds <> 'NaN'
                 OR (p_baseline).mean_microseconds
                 BETWEEN (p_baseline).min_microseconds AND (p_baseline).max_microseconds, FALSE
             ),

@@ -2,7 +2,11 @@
 -- also compared with what was in use four weeks ago, or with the oldest that is known if that is younger, or with what
 -- a human approved or forced since. The last change before that time was in use at it.
 -- A set of one, because PostgreSQL then plans it together with the query around it.
-CREATE OR REPLACE FUNCTION pggit.baseline_reference(p_operation_type text, p_branch_id integer DEFAULT NULL)
+CREATE OR REPLACE FUNCTION pggit.baseline_reference(
+    p_operation_type text,
+    p_branch_id integer DEFAULT NULL,
+    p_as_of timestamp DEFAULT NULL
+)
 RETURNS SETOF bigint
 LANGUAGE sql
 STABLE
@@ -16,8 +20,9 @@ AS $$
                 AND history.status IN ('applied', 'approved')
                 AND (
                     history.status = 'approved' OR history.reason = 'force'
-                    OR history.calculated_at <= now() - interval '28 days'
+                    OR history.calculated_at <= coalesce(p_as_of::timestamptz, now()) - interval '28 days'
                 )
+                AND (p_as_of IS NULL OR history.calculated_at <= p_as_of)
             ORDER BY history.history_id DESC
             LIMIT 1
         ),
@@ -27,11 +32,12 @@ AS $$
             WHERE history.operation_type = p_operation_type
                 AND history.branch_id IS NOT DISTINCT FROM p_branch_id
                 AND history.status IN ('applied', 'approved')
+                AND (p_as_of IS NULL OR history.calculated_at <= p_as_of)
             ORDER BY history.history_id
             LIMIT 1
         )
     )
 $$;
 
-COMMENT ON FUNCTION pggit.baseline_reference(text, integer) IS
-'The p99 that a slow drift of an operation is measured against: that of 28 days ago, or the oldest known, or the last that a human approved or forced. NULL without history.';
+COMMENT ON FUNCTION pggit.baseline_reference(text, integer, timestamp) IS
+'The p99 that a slow drift of an operation is measured against: that of 28 days ago (before p_as_of), or the oldest known, or the last that a human approved or forced. NULL without history.';

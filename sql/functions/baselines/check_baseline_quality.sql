@@ -1,9 +1,13 @@
+-- No row means sound, so one that is not there can't be no row: a mistyped id would pass for a good baseline.
 CREATE OR REPLACE FUNCTION pggit.check_baseline_quality(p_baseline_id bigint)
 RETURNS SETOF text
 LANGUAGE sql
 STABLE
 AS $$
-    SELECT format('there is no baseline %s', coalesce(p_baseline_id::text, 'NULL'))
+    SELECT CASE
+        WHEN p_baseline_id IS NULL THEN 'there is no baseline NULL: p_baseline_id names one of pggit.performance_baselines'
+        ELSE format('there is no baseline %s', p_baseline_id)
+    END
     WHERE NOT EXISTS (
         SELECT FROM pggit.performance_baselines AS baseline WHERE baseline.baseline_id = p_baseline_id
     )
@@ -23,4 +27,6 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION pggit.check_baseline_quality(bigint) IS
-'What is wrong with a stored baseline, one line per problem; no row if it is sound. A baseline that does not exist is one problem.';
+'What is wrong with a stored baseline, one line per problem; no row if it is sound. A baseline that does not exist, or NULL, is one problem, so that no row always means sound.';
+
+REVOKE ALL ON FUNCTION pggit.check_baseline_quality(bigint) FROM PUBLIC;

@@ -3,11 +3,15 @@
 -- percentile are min and max: a third less CPU than one GROUP BY with percentile_cont (docs/design/baselines.md).
 -- It costs 16 bytes of memory per metric in the window. Doubles are exact up to 2^53 microseconds, 285 years.
 -- The bounds of p99 are the metrics at the ranks 0.99 n -+ 1.96 sqrt(0.0099 n): a 95 % interval whatever the shape.
--- There is no upper bound of time: a writer whose clock is ahead of ours still wrote just now.
+-- Without p_until there is no upper bound of time: a writer whose clock is ahead of ours still wrote just now.
+-- The few operations of a list are read through the composite index; period_start is the midnight before a metric, or,
+-- of one that was under way at midnight, the one before that.
 CREATE OR REPLACE FUNCTION pggit.exact_latency_figures(
     p_since timestamp,
     p_operation_type text DEFAULT NULL,
-    p_branch_id integer DEFAULT NULL
+    p_branch_id integer DEFAULT NULL,
+    p_operation_types text [] DEFAULT NULL,
+    p_until timestamp DEFAULT NULL
 )
 RETURNS TABLE (
     operation_type text,
@@ -34,6 +38,14 @@ BEGIN
         WHERE metric.recorded_at >= p_since
             AND (p_operation_type IS NULL OR metric.operation_type = p_operation_type)
             AND (p_branch_id IS NULL OR metric.branch_id = p_branch_id)
+            AND (
+                p_operation_types IS NULL
+                OR (
+                    metric.operation_type = ANY (p_operation_types)
+                    AND metric.period_start >= date_trunc('day', p_since) - interval '1 day'
+                )
+            )
+            AND (p_until IS NULL OR metric.recorded_at <= p_until)
         GROUP BY metric.operation_type
     )
 
@@ -63,5 +75,5 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION pggit.exact_latency_figures(timestamp, text, integer) IS
-'Figures of the metrics recorded since p_since, of one operation or all, of one branch or all: p50, p75, p90, p95, p99 as percentile_cont has them, and the 95 % interval of p99.';
+COMMENT ON FUNCTION pggit.exact_latency_figures(timestamp, text, integer, text [], timestamp) IS
+'Figures of the metrics recorded since p_since and up to p_until (no end), of one operation, some or all, of one branch or all: p50, p75, p90, p95, p99 as percentile_cont has them, and the 95 % interval of p99.';

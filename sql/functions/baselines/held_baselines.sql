@@ -32,3 +32,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.held_baselines() IS
 'Candidates that wait for approve_baseline(history_id) or reject_baseline(history_id). reference_p99_ms is the p99 of four weeks ago, or since a human last decided: a candidate is held if it leaves double or half of either.';
+
+REVOKE ALL ON FUNCTION pggit.held_baselines() FROM PUBLIC;

@@ -5,9 +5,11 @@
 -- Percentiles lie between two ranks as percentile_cont's do, and each rank's bucket is within 1 % of its metric; so the
 -- percentile is. min, max, mean and stddev come from the rows' own minima, maxima and sums. Counts are doubles, exact
 -- up to 2^53, because sums of bigint are numeric and three times as slow.
+-- With p_until the last day is in the window only in part, too: its hours are added, and raw rows after them.
 CREATE OR REPLACE FUNCTION pggit.histogram_latency_figures(
     p_since timestamp,
-    p_operation_type text DEFAULT NULL
+    p_operation_type text DEFAULT NULL,
+    p_until timestamp DEFAULT NULL
 )
 RETURNS TABLE (
     operation_type text,
@@ -27,11 +29,14 @@ SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    v_stored_to timestamp := coalesce(pggit.histograms_stored_to(), '-infinity');
+    v_stored_to timestamp := least(
+        coalesce(pggit.histograms_stored_to(), '-infinity'), date_trunc('hour', p_until)
+    );
     v_first_hour timestamp := date_trunc('hour', p_since)
         + CASE WHEN p_since = date_trunc('hour', p_since) THEN interval '0' ELSE interval '1 hour' END;
     v_first_day date := v_first_hour::date;
-    v_takes_off boolean := extract(HOUR FROM v_first_hour) < 12;
+    v_last_day date := CASE WHEN p_until IS NULL THEN 'infinity' ELSE greatest(v_stored_to, v_first_hour)::date END;
+    v_takes_off boolean := extract(HOUR FROM v_first_hour) < 12 AND v_first_day < v_last_day;
 BEGIN
     RETURN QUERY
     WITH part AS MATERIALIZED (
@@ -44,6 +49,7 @@ BEGIN
         FROM pggit.performance_metric_histogram_day AS stored
         WHERE stored.day >= v_first_day + (NOT v_takes_off)::integer
             AND stored.day < v_stored_to
+            AND stored.day < v_last_day
             AND (p_operation_type IS NULL OR stored.operation_type = p_operation_type)
         UNION ALL
         SELECT
@@ -53,6 +59,15 @@ BEGIN
         FROM pggit.performance_metric_histogram AS stored
         WHERE stored.hour_start >= CASE WHEN v_takes_off THEN v_first_day::timestamp ELSE v_first_hour END
             AND stored.hour_start < CASE WHEN v_takes_off THEN v_first_hour ELSE (v_first_day + 1)::timestamp END
+            AND stored.hour_start < v_stored_to
+            AND (p_operation_type IS NULL OR stored.operation_type = p_operation_type)
+        UNION ALL
+        SELECT
+            stored.operation_type, 1, stored.sample_count, stored.min_microseconds, stored.max_microseconds,
+            stored.sum_microseconds, stored.sum_squares, stored.buckets, stored.counts
+        FROM pggit.performance_metric_histogram AS stored
+        WHERE stored.hour_start >= v_last_day
+            AND stored.hour_start >= v_first_day + 1
             AND stored.hour_start < v_stored_to
             AND (p_operation_type IS NULL OR stored.operation_type = p_operation_type)
     ),
@@ -71,6 +86,7 @@ BEGIN
         FROM pggit.performance_metrics AS metric
         WHERE metric.recorded_at >= p_since
             AND (metric.recorded_at < v_first_hour OR metric.recorded_at >= v_stored_to)
+            AND (p_until IS NULL OR metric.recorded_at <= p_until)
             AND (p_operation_type IS NULL OR metric.operation_type = p_operation_type)
         GROUP BY metric.operation_type, bucket
     ),
@@ -170,5 +186,5 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION pggit.histogram_latency_figures(timestamp, text) IS
-'Figures of the metrics recorded since p_since, of one operation or all, from histograms: percentiles within 1 % of percentile_cont (or a microsecond), min, max and mean exact.';
+COMMENT ON FUNCTION pggit.histogram_latency_figures(timestamp, text, timestamp) IS
+'Figures of the metrics recorded since p_since and up to p_until (no end), of one operation or all, from histograms: percentiles within 1 % of percentile_cont (or a microsecond), min, max and mean exact.';

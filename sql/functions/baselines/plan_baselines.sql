@@ -2,13 +2,15 @@
 -- recalculation and its preview. A candidate takes over the alert threshold of the baseline it would replace.
 -- A human's word counts until the figures move on: a candidate within 5 % of one that is held already, or was rejected
 -- since the last change, is no news. A trial runs its days; then it is promoted, unless the figures have come back.
+-- As of a past moment it goes by the metrics, baselines, held candidates and trials of then, which the history has.
 CREATE OR REPLACE FUNCTION pggit.plan_baselines(
     p_lookback_days integer,
     p_min_samples integer,
     p_force_recalc boolean,
     p_operation_type text DEFAULT NULL,
     p_branch_id integer DEFAULT NULL,
-    p_shadow_days integer DEFAULT 0
+    p_shadow_days integer DEFAULT 0,
+    p_as_of timestamp DEFAULT NULL
 )
 RETURNS TABLE (
     operation_type text,
@@ -37,7 +39,7 @@ AS $$
                 CASE WHEN open_held.is_alike THEN 'wait' WHEN rejected.is_alike THEN 'keep' ELSE 'hold' END
             WHEN shadow.history_id IS NOT NULL THEN
                 CASE
-                    WHEN shadow.promote_at > now() THEN 'wait'
+                    WHEN shadow.promote_at > coalesce(p_as_of::timestamptz, now()) THEN 'wait'
                     WHEN decided.verdict = 'keep' THEN 'withdraw'
                     ELSE 'promote'
                 END
@@ -54,14 +56,18 @@ AS $$
         pggit.baseline_percent_change(active.p99_microseconds, figures.p99_microseconds),
         CASE WHEN p_force_recalc OR decided.verdict <> 'hold' OR NOT open_held.is_alike THEN open_held.history_id END,
         shadow.history_id
-    FROM pggit.baseline_candidates(p_lookback_days, p_min_samples, p_operation_type, p_branch_id) AS figures
-    LEFT JOIN LATERAL pggit.active_baseline(figures.operation_type, figures.branch_id) AS active ON TRUE
-    CROSS JOIN LATERAL pggit.baseline_reference(figures.operation_type, figures.branch_id) AS reference (p99)
+    FROM pggit.baseline_candidates(
+        p_lookback_days, p_min_samples, p_operation_type, p_branch_id, p_as_of => p_as_of
+    ) AS figures
+    LEFT JOIN LATERAL pggit.baseline_in_use(figures.operation_type, figures.branch_id, p_as_of) AS active ON TRUE
+    CROSS JOIN LATERAL pggit.baseline_reference(
+        figures.operation_type, figures.branch_id, p_as_of
+    ) AS reference (p99)
     CROSS JOIN LATERAL jsonb_populate_record(
         NULL::pggit.performance_baselines,
         to_jsonb(figures) || jsonb_build_object(
-            'baseline_date', CURRENT_DATE,
-            'calculation_timestamp', LOCALTIMESTAMP,
+            'baseline_date', coalesce(p_as_of::date, CURRENT_DATE),
+            'calculation_timestamp', coalesce(p_as_of, LOCALTIMESTAMP),
             'alert_threshold_multiplier', coalesce(active.alert_threshold_multiplier, 2.0),
             'calculated_from_days', p_lookback_days
         )
@@ -85,7 +91,10 @@ AS $$
         FROM pggit.performance_baseline_history AS history
         WHERE history.operation_type = figures.operation_type
             AND history.branch_id IS NOT DISTINCT FROM figures.branch_id
-            AND history.status = 'held' AND history.decided_at IS NULL
+            AND history.status = 'held' AND CASE
+                WHEN p_as_of IS NULL THEN history.decided_at IS NULL
+                ELSE history.calculated_at <= p_as_of AND coalesce(history.decided_at, 'infinity') > p_as_of
+            END
     ) AS open_held ON TRUE
     LEFT JOIN LATERAL (
         SELECT
@@ -96,6 +105,7 @@ AS $$
             WHERE history.operation_type = figures.operation_type
                 AND history.branch_id IS NOT DISTINCT FROM figures.branch_id
                 AND history.status IN ('applied', 'approved', 'removed', 'rejected')
+                AND (p_as_of IS NULL OR history.calculated_at <= p_as_of)
             ORDER BY history.history_id DESC
             LIMIT 1
         ) AS latest
@@ -109,10 +119,13 @@ AS $$
         FROM pggit.performance_baseline_history AS history
         WHERE history.operation_type = figures.operation_type
             AND history.branch_id IS NOT DISTINCT FROM figures.branch_id
-            AND history.status = 'shadow' AND history.decided_at IS NULL
+            AND history.status = 'shadow' AND CASE
+                WHEN p_as_of IS NULL THEN history.decided_at IS NULL
+                ELSE history.calculated_at <= p_as_of AND coalesce(history.decided_at, 'infinity') > p_as_of
+            END
     ) AS shadow ON TRUE
     ORDER BY figures.operation_type
 $$;
 
-COMMENT ON FUNCTION pggit.plan_baselines(integer, integer, boolean, text, integer, integer) IS
-'What a recalculation would do with each operation that has enough metrics: create, replace, keep, hold, wait (a like candidate is held already, or runs in shadow), shadow, promote or withdraw (its trial is over), or fail with the problems of its figures. Changes nothing.';
+COMMENT ON FUNCTION pggit.plan_baselines(integer, integer, boolean, text, integer, integer, timestamp) IS
+'What a recalculation would do, or would have done at p_as_of, with each operation that has enough metrics: create, replace, keep, hold, wait (a like candidate is held already, or runs in shadow), shadow, promote or withdraw (its trial is over), or fail with the problems of its figures. Changes nothing.';

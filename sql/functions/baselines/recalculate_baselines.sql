@@ -96,7 +96,8 @@ BEGIN
             done.*,
             round((step ->> 'old_p99_microseconds')::numeric / 1000, 3) AS old_ms,
             round(done.p99_microseconds::numeric / 1000, 3) AS new_ms,
-            pggit.baseline_percent_change((step ->> 'old_p99_microseconds')::bigint, done.p99_microseconds) AS percent
+            pggit.baseline_percent_change((step ->> 'old_p99_microseconds')::bigint, done.p99_microseconds) AS percent,
+            pggit.baseline_is_capped(step -> 'candidate') AS is_capped
         FROM jsonb_array_elements(v_plan) WITH ORDINALITY AS planned (step, place)
         INNER JOIN jsonb_to_recordset(v_done) AS done (
             operation_type text, verdict text, new_baseline_id bigint, open_history_id bigint, p99_microseconds bigint,
@@ -105,6 +106,11 @@ BEGIN
             ON planned.step ->> 'operation_type' = done.operation_type
         ORDER BY planned.place
     LOOP
+        IF v_result.is_capped THEN
+            RAISE WARNING 'mean or stddev of the new baseline of % is above what its column holds, and stored as the most that it does, % ms',
+                v_result.operation_type, round(pggit.largest_baseline_average() / 1000)
+                USING HINT = 'Percentiles, smallest and largest are right, and thresholds go by them.';
+        END IF;
         IF v_result.open_history_id IS NULL THEN
             operation_type := v_result.operation_type;
             baseline_id := v_result.new_baseline_id;

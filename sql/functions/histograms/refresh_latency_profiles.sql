@@ -22,6 +22,10 @@ BEGIN
         RAISE EXCEPTION 'refresh_latency_profiles needs a finite p_as_of, not %', v_to
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    IF v_to > localtimestamp THEN
+        RAISE EXCEPTION 'refresh_latency_profiles needs a p_as_of that is not in the future, not %', p_as_of
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave it out for now.';
+    END IF;
     v_from := v_to - c_judged - make_interval(days => p_days);
     PERFORM pg_advisory_xact_lock(hashtextextended('pggit.refresh_latency_profiles', 0));
 

@@ -12,6 +12,8 @@ SET search_path = pg_catalog, pggit, pg_temp
 AS $$
 DECLARE
     v_step jsonb;
+    v_trial_id bigint;
+    v_closed record;
 BEGIN
     PERFORM pggit.require_baseline_arguments(p_lookback_days, p_min_samples, FALSE, p_shadow_days);
     IF p_operation_type IS NULL THEN
@@ -45,16 +47,31 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = 'SELECT * FROM pggit.recalculate_baseline(operation) makes the first one.';
     END IF;
-    RETURN (
-        SELECT applied.open_history_id
-        FROM pggit.apply_baselines(
-            jsonb_build_array(v_step || jsonb_build_object('verdict', 'shadow')), p_shadow_days
-        ) AS applied
-    );
+    SELECT applied.open_history_id INTO v_trial_id
+    FROM pggit.apply_baselines(
+        jsonb_build_array(v_step || jsonb_build_object('verdict', 'shadow')), p_shadow_days
+    ) AS applied;
+
+    -- Who begins a trial has decided what was open, and may not know that there was anything.
+    FOR v_closed IN
+        UPDATE pggit.performance_baseline_history AS history
+        SET note = format('superseded by trial %s, which %s began', v_trial_id, session_user)
+        WHERE history.history_id IN ((v_step ->> 'held_id')::bigint, (v_step ->> 'shadow_id')::bigint)
+        RETURNING history.history_id, history.status, history.new_p99_microseconds
+    LOOP
+        RAISE NOTICE '% %, which would have brought p99 to % ms, is closed by trial %',
+            CASE v_closed.status WHEN 'held' THEN 'held candidate' ELSE 'trial' END, v_closed.history_id,
+            round(v_closed.new_p99_microseconds / 1000.0, 3), v_trial_id
+            USING HINT = format(
+                'SELECT pggit.approve_baseline(%1$s) uses what is tried now, SELECT pggit.reject_baseline(%1$s) keeps the old baseline.',
+                v_trial_id
+            );
+    END LOOP;
+    RETURN v_trial_id;
 END;
 $$;
 
 COMMENT ON FUNCTION pggit.shadow_baseline(text, integer, integer, integer, integer) IS
-'Calculates a baseline and tries it for p_shadow_days beside the one in use, which goes on alerting; returns the history_id for shadow_report, approve_baseline and reject_baseline. Takes the place of a trial or a held candidate of the operation. The first recalculation after the last day promotes it, unless the figures have come back. Errors: 22023 an argument, P0002 too few metrics, 55000 no baseline in use, 55P03 a recalculation runs.';
+'Calculates a baseline and tries it for p_shadow_days beside the one in use, which goes on alerting; returns the history_id for shadow_report, approve_baseline and reject_baseline. Takes the place of a trial or a held candidate of the operation; a NOTICE and the history say of which. The first recalculation after the last day promotes it, unless the figures have come back. Errors: 22023 an argument, P0002 too few metrics, 55000 no baseline in use, 55P03 a recalculation runs.';
 
 REVOKE ALL ON FUNCTION pggit.shadow_baseline(text, integer, integer, integer, integer) FROM PUBLIC;

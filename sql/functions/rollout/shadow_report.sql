@@ -43,3 +43,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.shadow_report(bigint) IS
 'Day by day, what a candidate in shadow would have alerted (count, and up to 100 metrics) beside the baseline in use; of one trial, or for NULL of all that are on. approve_baseline(history_id) promotes it now, reject_baseline(history_id) ends it. No row for an id that is no trial.';
+
+REVOKE ALL ON FUNCTION pggit.shadow_report(bigint) FROM PUBLIC;

@@ -205,11 +205,11 @@ SELECT
         'SELECT pggit.approve_baseline(%s) applies it, SELECT pggit.reject_baseline(%s) keeps the old one',
         left(h.operation_type, 200),
         ' on branch ' || h.branch_id,
-        coalesce(pggit.milliseconds_text(h.new_p99_microseconds), 'unknown'),
-        coalesce(pggit.milliseconds_text(h.old_p99_microseconds), 'none'),
+        coalesce(pggit.milliseconds_apart(h.new_p99_microseconds, h.old_p99_microseconds), 'unknown'),
+        coalesce(pggit.milliseconds_apart(h.old_p99_microseconds, h.new_p99_microseconds), 'none'),
         CASE
             WHEN pggit.baseline_verdict(h.old_p99_microseconds, h.new_p99_microseconds, FALSE) <> 'hold'
-                THEN ', and it was ' || pggit.milliseconds_text(h.reference_p99_microseconds) || ' before it crept'
+                THEN ', and it was ' || pggit.milliseconds_apart(h.reference_p99_microseconds, h.new_p99_microseconds) || ' before it crept'
         END,
         h.history_id, h.history_id
     ),

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pggit_alertd.backtest.coverage import within
 from pggit_alertd.backtest.model import Period, Raised
 from pggit_alertd.workload import Label
 
@@ -78,7 +79,7 @@ def judge(alerts: Iterable[Raised], labels: Iterable[Label], period: Period, ope
     truth: dict[str, _Truth] = defaultdict(_Truth)
     to_find: Counter[str] = Counter()
     for label in labels:
-        if label.end < period.start or label.start >= period.end:
+        if not within(label, period):
             continue
         known = truth[label.operation_type]
         (known.singles if label.single else known.intervals).append(label)

@@ -13,6 +13,7 @@ from typing import Any
 
 from pggit_alertd.backtest import report
 from pggit_alertd.backtest.accuracy import judge
+from pggit_alertd.backtest.coverage import coverage
 from pggit_alertd.backtest.detectors import Detectors, ask
 from pggit_alertd.backtest.model import IN_FORCE, Pair, Period, Raised, Setting, Thresholds
 from pggit_alertd.database.pool import Database
@@ -53,6 +54,10 @@ async def replay(database: Database, request: Request, progress: Progress) -> re
 
     detectors = Detectors(database, period, step)
     settings = [Setting(**row) for row in await ask(database, "backtest_settings", {})]
+    fit = None
+    if request.labels is not None:
+        watched = {row["operation_type"] for row in await ask(database, "backtest_operations", {})}
+        fit = coverage(request.labels, period, watched)
     outcomes = []
     for thresholds in variants:
         alerts = await detectors.alerts(thresholds)
@@ -67,6 +72,7 @@ async def replay(database: Database, request: Request, progress: Progress) -> re
         metrics=facts["metrics"],
         before=outcomes[0],
         after=outcomes[1] if len(outcomes) > 1 else None,
+        labels=fit,
         notes=[*_notes(facts, period), _looks(detectors.look_hours)],
     )
 

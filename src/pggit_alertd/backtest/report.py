@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from pggit_alertd.backtest.accuracy import Accuracy
+from pggit_alertd.backtest.coverage import Coverage
 from pggit_alertd.backtest.messages import messages
 from pggit_alertd.backtest.model import TYPES, Pair, Period, Raised, Setting, Thresholds
 
@@ -60,7 +61,13 @@ class Report:
     metrics: int
     before: Outcome
     after: Outcome | None
+    labels: Coverage | None
     notes: Sequence[str]
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What makes precision and recall less than they seem."""
+        return [] if self.labels is None else list(self.labels.warnings())
 
     @property
     def outcomes(self) -> Sequence[Outcome]:
@@ -137,6 +144,8 @@ def content(report: Report) -> dict[str, Any]:
         },
         "before": _outcome_content(report.before, report.period),
         "after": None if report.after is None else _outcome_content(report.after, report.period),
+        "labels": None if report.labels is None else asdict(report.labels),
+        "warnings": list(report.warnings),
         "notes": list(report.notes),
         "approximations": list(APPROXIMATIONS),
     }

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 
 from pggit_alertd import channels, logs
 from pggit_alertd.channel_options import channel_options
-from pggit_alertd.checks import jobs, listening, routing, server
+from pggit_alertd.checks import detection, jobs, listening, routing, server
 from pggit_alertd.checks.result import CheckResult, Status
 from pggit_alertd.database.pool import Database, connect
 from pggit_alertd.errors import AlertdError, SchemaMissing, SchemaRefused
@@ -43,7 +43,7 @@ async def run_checks(settings: Settings, *, destinations: bool = True) -> list[C
         connected = await _guarded("connection", lambda: _connection(database))
         found += connected
         if any(each.status is Status.FAILED for each in connected):
-            names = ("server", "pooler", "schema", "privileges", "time zones", "clock", "listen", "jobs")
+            names = ("server", "pooler", "schema", "privileges", "time zones", "clock", "listen", "jobs", "detection")
             found += [CheckResult(name, Status.SKIPPED, "needs the database") for name in names]
         else:
             await database.open()
@@ -64,8 +64,9 @@ async def _database_checks(settings: Settings, database: Database) -> list[Check
         ("clock", lambda: server.clock(database)),
         ("listen", lambda: listening.listen(database, listen_url, settings)),
         ("jobs", lambda: jobs.jobs(database)),
+        ("detection", lambda: detection.detection(database)),
     ):
-        if name in {"privileges", "jobs"} and _unusable(found):
+        if name in {"privileges", "jobs", "detection"} and _unusable(found):
             found.append(CheckResult(name, Status.SKIPPED, "needs the schema"))
         else:
             found += await _guarded(name, check)

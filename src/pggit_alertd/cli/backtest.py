@@ -105,17 +105,24 @@ def backtest(
 
 
 def _labels(file: Path | None) -> "list[Label] | None":
-    """Return the labels of a file. Raises LabelRefused, which names the line."""
+    """Return the labels of a file, one at least. Raises LabelRefused, which names the line or the format."""
     if file is None:
         return None
 
+    from pggit_alertd.errors import LabelRefused
     from pggit_alertd.workload.labels import loads
 
     try:
         with file.open(encoding="utf-8") as lines:
-            return list(loads(lines))
+            labels = list(loads(lines))
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{file} can't be read: {error}", param_hint="--labels") from None
+    if not labels:
+        raise LabelRefused(
+            f"{file} has no label, so nothing could be right. Write one JSON object a line, such as "
+            '{"operation_type": "commit", "from": "2026-01-05T10:00:00", "to": "2026-01-05T11:00:00"}.'
+        )
+    return labels
 
 
 @contextmanager
@@ -152,6 +159,8 @@ def _tell(report: "Report") -> None:
     _table("messages a day", report, _voices(report.outcomes), period.days)
     if before.accuracy is not None:
         _judged([each.accuracy for each in report.outcomes if each.accuracy is not None], report)
+    for warning in report.warnings:
+        say(f"warning: {warning}")
     for note in report.notes:
         say(f"note: {note}")
 
