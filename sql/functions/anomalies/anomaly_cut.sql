@@ -1,5 +1,5 @@
--- The residual above which anomaly_zscore exceeds a z: its looks turned around, so that an index can find what is above.
--- Also what min_ratio asks for.
+-- The residual above which anomaly_zscore exceeds a z: its looks turned around, so that an index can find what is
+-- above. Also what min_ratio asks for.
 CREATE OR REPLACE FUNCTION pggit.anomaly_cut(
     p_profile pggit.performance_latency_profile,
     p_zscore double precision,

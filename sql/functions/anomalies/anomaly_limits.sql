@@ -1,9 +1,9 @@
 -- From what residual on a metric of each operation is an anomaly, between two times. What is NULL among the thresholds
 -- is taken from anomaly_detection_settings; p_budgeted FALSE leaves the budget out of account.
 -- What the budget comes with:
--- * It is for a day's metrics: of n of them, chance alone lifts about `budget` above the z of budget/n. Fewer than 6,000 a
---   day count as so many, because slow calls come by the call: where few calls are made, few false ones are made up for.
---   A power law, whose slow calls nothing tells from slowness, gets a sixth of it.
+-- * It is for a day's metrics: of n of them, chance alone lifts about `budget` above the z of budget/n. Fewer than
+--   6,000 a day count as 6,000, because what goes wrong does so by the call: where calls are few, there is less to find
+--   that would outweigh a false alarm. A power law, whose slow calls nothing tells from slowness, gets a sixth of it.
 -- * It has to matter: 1.4 times what one call in a thousand takes at least. Closer to it, slowness is improbable only
 --   where durations hardly vary, and what season a center does not know is enough.
 -- * What one metric in four hundred exceeded is usual, whatever the tail's shape.

@@ -12,21 +12,25 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
 DECLARE
     c_end CONSTANT double precision := 0.000001;
+    c_least CONSTANT double precision := -9;
     c_most CONSTANT double precision := 9;
     v_growth double precision;
 BEGIN
-    -- tail_growth turned around. A shape below 0 has an end, and z is 126 at most.
+    -- tail_growth turned around. A shape below 0 has an end; neither exp may overflow, and z is 127 at most.
     IF p_profile.tail_shape IS NOT NULL THEN
         v_growth := pggit.tail_growth(-ln(p_profile.share99), p_profile.tail_shape)
             + (p_residual - p_profile.q99) / p_profile.tail_scale;
         RETURN pggit.zscore_of_tail(
             -exp(
-                least(
-                    c_most,
-                    CASE
-                        WHEN abs(p_profile.tail_shape) < 0.0001 THEN v_growth
-                        ELSE ln(greatest(c_end, 1 + p_profile.tail_shape * v_growth)) / p_profile.tail_shape
-                    END
+                greatest(
+                    c_least,
+                    least(
+                        c_most,
+                        CASE
+                            WHEN abs(p_profile.tail_shape) < 0.0001 THEN v_growth
+                            ELSE ln(greatest(c_end, 1 + p_profile.tail_shape * v_growth)) / p_profile.tail_shape
+                        END
+                    )
                 )
             )
         );

@@ -3,8 +3,8 @@
 -- * The center of an hour counts once the hour was seen on three days; it is drawn towards the median of all hours as
 --   if twelve more metrics lay there. Centers are rounded to whole buckets, so that residuals fall on buckets as well.
 -- * A day with more than twice the usual share of slow calls has no say, so that a bad day can't make them normal.
--- * Above q95, and again above q99, excess is the mean excess, taken from the median excess, so that history's own spikes
---   don't count by their size. tail_shape and tail_scale describe the tail as a whole where it is one.
+-- * Above q95, and again above q99, excess is the mean excess, taken from the median excess, so that history's own
+--   spikes don't count by their size. tail_shape and tail_scale describe the tail as a whole where it is one.
 -- * q95, q99 and those beyond are the upper ends of their buckets, so that share95 is exactly the share above q95: with
 --   few distinct values it may be far from 5 %.
 CREATE OR REPLACE FUNCTION pggit.latency_profile(p_operation_type text, p_from timestamp, p_to timestamp)

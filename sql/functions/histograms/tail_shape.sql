@@ -1,7 +1,7 @@
 -- The shape of a tail from three residuals and the shares of metrics above each: about a quarter, 5 % and 1 %. How the
 -- way from the second to the third compares with that from the first to the second depends on nothing else, and grows
 -- with the shape, so halving finds it. A week of a thousand calls a day knows it to within 0.1 or 0.2. Two hundred
--- metrics' worth of an ordinary shape are added, because what is judged lies three times as far out as what is measured.
+-- metrics' worth of an ordinary shape are added, because what is judged lies twice as far out as what is measured.
 -- NULL for what is no smooth tail: a cache's misses, a power law and a cut-off at a time-out are outside -0.4 to 0.85.
 -- Where durations come in steps so coarse that two of the three are one, only the ordinary shape is left.
 CREATE OR REPLACE FUNCTION pggit.tail_shape(
