@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import psycopg
 
+import _oracle
 from _arena import Arena
 from _score import Board
 from pggit_alertd.workload import Workload, fleets, labels, store
@@ -33,6 +34,7 @@ DETECTORS = {
         INNER JOIN pggit.performance_metrics AS m ON found.metric_id = m.metric_id
     """,
 }
+ORACLE = "oracle"
 COUNTS = """
     SELECT operation_type, count(*)
     FROM pggit.performance_metrics
@@ -46,8 +48,8 @@ HEALTHY = "healthy fleet, nothing wrong"
 
 
 def boards(arena: Arena, seeds: Sequence[int], *, short: bool) -> dict[str, Board]:
-    """Score each detector on a fleet for each seed, and on a healthy one."""
-    result = {name: Board() for name in DETECTORS}
+    """Score each detector on a fleet for each seed, and on a healthy one; and one that knows the truth beside them."""
+    result = {name: Board() for name in (*DETECTORS, ORACLE)}
     if short:
         fleet = fleets.everyday(seeds[0], START, SHORT_DAYS)
         quiet = tuple(each for each in fleet.operations if each.per_day <= SHORT_RATE)
@@ -88,11 +90,13 @@ def _play(
         if begin < each.start <= workload.end
     }
     metrics: dict[str, int] = dict(connection.execute(COUNTS, (begin, workload.end)).fetchall())
+    answers: dict[str, set[tuple[str, datetime]]] = {ORACLE: _oracle.find(connection, workload, begin)}
     for detector, statement in DETECTORS.items():
-        found: set[tuple[str, datetime]] = set()
+        answers[detector] = set()
         for day in range(first, int(workload.days) + 1):
-            as_of = workload.start + timedelta(days=day)
-            found.update(connection.execute(statement, {"operations": list(metrics), "as_of": as_of}).fetchall())
+            asked = {"operations": list(metrics), "as_of": workload.start + timedelta(days=day)}
+            answers[detector].update(connection.execute(statement, asked).fetchall())
+    for detector, found in answers.items():
         for operation in workload.operations:
             family = f"{FAMILY}{operation.group}"
             headings = (total, family, f"{SINGLE}{operation.name}") if total == ALL else (total,)

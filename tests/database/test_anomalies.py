@@ -135,12 +135,12 @@ async def test_the_past_is_judged_as_it_was(connection: AsyncConnection) -> None
 
 
 async def test_equal_durations_make_no_division_by_zero(connection: AsyncConnection) -> None:
-    """Where every metric takes the same, none is unusual, and one that takes 1.3 times as long is."""
+    """Where every metric takes the same, none is unusual, and one that takes 1.6 times as long is."""
     end: datetime = await scalar(connection, "SELECT localtimestamp")
     await measure(connection, "commit", [(end - n * HOUR, 1000) for n in range(200)])
     assert await rows(connection, DETECT, "commit") == []
-    await measure(connection, "commit", [(end - timedelta(minutes=1), 1300)])
-    assert [row["duration_ms"] for row in await rows(connection, DETECT, "commit")] == [Decimal("1.300")]
+    await measure(connection, "commit", [(end - timedelta(minutes=1), 1600)])
+    assert [row["duration_ms"] for row in await rows(connection, DETECT, "commit")] == [Decimal("1.600")]
 
 
 async def test_too_little_data_is_called_insufficient_and_not_normal(connection: AsyncConnection) -> None:
@@ -257,23 +257,55 @@ async def test_any_window_has_an_answer(connection: AsyncConnection) -> None:
 
 
 async def test_a_cut_is_where_the_score_reaches_the_threshold(connection: AsyncConnection) -> None:
-    """anomaly_cut and anomaly_zscore are each other's inverse, for few metrics and for many, light tails and heavy."""
+    """anomaly_cut and anomaly_zscore are each other's inverse, for few metrics and many, tails of any shape or none."""
     found = await rows(
         connection,
         """
-        SELECT z, greatest(z, 2.31) AS at_least, pggit.anomaly_zscore(p, pggit.anomaly_cut(p, z, 1) + 1e-9) AS zscore
+        SELECT
+            z,
+            CASE WHEN shape IS NULL THEN greatest(z, 2.31) ELSE z END AS at_least,
+            pggit.anomaly_zscore(p, pggit.anomaly_cut(p, z, 1) + 1e-9) AS zscore
         FROM unnest(ARRAY[20, 99, 150, 500, 1999, 100000]) AS n
         CROSS JOIN unnest(ARRAY[0.05, 0.3, 0.9]) AS excess
-        CROSS JOIN unnest(ARRAY[0.4, 0.6, 0.8, 1.0, 1.5]) AS shrunk
+        CROSS JOIN unnest(ARRAY[NULL, -0.3, -0.00005, 0, 0.00011, 0.45, 0.8]) AS shape
         CROSS JOIN unnest(ARRAY[2.4, 3.0, 4.1, 8]) AS z
         CROSS JOIN LATERAL (
             SELECT ROW(
-                'x', now(), n, 7, '{}', 0.0, 0.3, 0.5, excess, 0.05, 0.8, excess * shrunk, 0.01,
-                CASE WHEN n >= 2000 THEN 1.1 END, now()
+                'x', now(), n, 7, '{}', 0.0, 0.3, 0.5, excess, 0.05, 0.8, excess * 0.8, 0.01,
+                CASE WHEN n >= 2000 THEN 1.1 END, now(), shape, CASE WHEN shape IS NOT NULL THEN excess END,
+                CASE WHEN n >= 2000 THEN 1.0 END
             )::pggit.performance_latency_profile AS p
         ) AS made
         """,
     )
-    assert len(found) == 360
+    assert len(found) == 504
     for row in found:
         assert row["zscore"] == pytest.approx(float(row["z"]), abs=2e-3)
+
+
+async def test_what_lies_beyond_a_tails_end_has_a_score(connection: AsyncConnection) -> None:
+    """A tail that ends, and one that hardly varies, give a large z and a small one, never an overflow."""
+    [found] = await rows(
+        connection,
+        """
+        SELECT min(pggit.anomaly_zscore(p, 43)) AS beyond, max(pggit.anomaly_zscore(p, -43)) AS before
+        FROM unnest(ARRAY[-0.4, -0.0002, 0, 0.0002, 0.85]) AS shape
+        CROSS JOIN LATERAL (
+            SELECT ROW(
+                'x', now(), 9999, 7, '{}', 0.0, 0.02, 0.5, 0.02, 0.05, 0.8, 0.02, 0.01, 1.1, now(), shape, 0.01, 1.0
+            )::pggit.performance_latency_profile AS p
+        ) AS made
+        """,
+    )
+    assert found == {"beyond": pytest.approx(127, abs=1), "before": 0}
+
+
+async def test_the_budget_asks_for_what_matters(connection: AsyncConnection) -> None:
+    """Within the budget a metric takes 1.4 times what one in a thousand does; without one, improbable is enough."""
+    now = await week(connection)
+    slow, slight = await measure(connection, "commit", [(now, 12_000), (now - timedelta(minutes=1), 8_000)])
+    statement: LiteralString = """
+        SELECT metric_id FROM pggit.detect_anomalies_statistical('commit', p_false_alarm_budget => %s) ORDER BY 1
+    """
+    assert await rows(connection, statement, Decimal("0.3")) == [{"metric_id": slow}]
+    assert await rows(connection, statement, None) == [{"metric_id": slow}, {"metric_id": slight}]

@@ -87,7 +87,7 @@ async def test_an_episode_raises_one_alert_with_its_reasons(connection: AsyncCon
     at = await now(connection)
     await scalar(connection, "SELECT pggit.calculate_performance_baseline('commit')")
     ids = await measure(
-        connection, "commit", [(at - n * MINUTE, us) for n, us in ((3, 20_000), (2, 60_000), (1, 9_500))]
+        connection, "commit", [(at - n * MINUTE, us) for n, us in ((3, 20_000), (2, 80_000), (1, 14_000))]
     )
     assert await rows(connection, SCAN) == [{**NOTHING, "unusual": 3, "episodes": 1, "alerts": 1}]
     for statement in (
@@ -98,12 +98,12 @@ async def test_an_episode_raises_one_alert_with_its_reasons(connection: AsyncCon
         assert await rows(connection, statement) == [{**NOTHING, "unusual": 3}]
     [alert] = await rows(connection, ALERTS)
     assert (alert["metric_id"], alert["severity"]) == (ids[1], "CRITICAL"), "over five times the upper end"
-    assert alert["actual_duration_microseconds"] == 60_000
+    assert alert["actual_duration_microseconds"] == 80_000
     assert alert["baseline_id"] is not None
     assert alert["baseline_p99_microseconds"] > 6000
-    assert 9 < alert["violation_multiplier"] < 12, "times what is typical, not z"
+    assert 12 < alert["violation_multiplier"] < 16, "times what is typical, not z"
     assert alert["began_at"] == at - 3 * MINUTE
-    assert alert["expected_low_microseconds"] < 5500 < alert["expected_high_microseconds"] < 9500
+    assert alert["expected_low_microseconds"] < 5500 < alert["expected_high_microseconds"] < 14_000
     assert alert["zscore"] > 4
     [episode] = await rows(connection, "SELECT * FROM pggit.anomaly_episode")
     assert (episode["metrics"], episode["alert_id"], episode["outcome"]) == (3, alert["alert_id"], "alerted")

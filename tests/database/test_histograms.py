@@ -249,11 +249,15 @@ def quantile(counts: Counter[int], fraction: float) -> int:
     raise AssertionError("nothing was counted")
 
 
-@pytest.mark.parametrize(("slow_sigma", "is_one_tail"), [(0.5, True), (1.2, False)])
-async def test_a_profile_is_centers_and_tail_of_the_days_before(
-    connection: AsyncConnection, slow_sigma: float, is_one_tail: bool
-) -> None:
-    """Centers, quantiles and mean excesses are those of a plain computation, be the two tails of one kind or not."""
+def growth(share: float, shape: float) -> float:
+    """Return how far out a share of calls lies: the tail of this shape and of scale 1."""
+    depth = -log(share)
+    return log(depth) if shape == 0 else (depth**shape - 1) / shape
+
+
+@pytest.mark.parametrize("bad_day", [False, True])
+async def test_a_profile_is_centers_and_tail_of_the_days_before(connection: AsyncConnection, *, bad_day: bool) -> None:
+    """Centers, quantiles, mean excesses and the tail's shape are those of a plain computation; a bad day has no say."""
     end = (await local_hour(connection)).replace(hour=0) - DAY
     source = random.Random(7)  # noqa: S311 - sample data
     metrics: list[tuple[datetime, int]] = []
@@ -261,7 +265,10 @@ async def test_a_profile_is_centers_and_tail_of_the_days_before(
         at = end - 7 * DAY + hour * HOUR
         level = 9.0 if at.hour < 12 else 10.0
         metrics.extend(
-            (at + n * timedelta(minutes=4), int(source.lognormvariate(level, 0.4 if n % 14 else slow_sigma)))
+            (
+                at + n * timedelta(minutes=4),
+                int(source.lognormvariate(level, 0.4)) * (6 if bad_day and hour in (50, 51) else 1),
+            )
             for n in range(15 if at.hour != 5 else 0)
         )
     metrics += [(end - n * DAY + 5 * HOUR, 500_000) for n in (1, 2)]
@@ -279,35 +286,81 @@ async def test_a_profile_is_centers_and_tail_of_the_days_before(
         drawn = round((n * quantile(counts, 0.5) + 12 * overall) / (n + 12))
         centers.append(drawn if hour_of_day != 5 else overall)
     assert profile["hour_centers"] == pytest.approx([center * WIDTH for center in centers])
-    residuals = Counter(bucket(us) - centers[at.hour] for at, us in metrics)
+    days: dict[Any, Counter[int]] = {}
+    for at, us in metrics:
+        days.setdefault(at.date(), Counter())[bucket(us) - centers[at.hour]] += 1
+    edge = quantile(sum(days.values(), Counter[int]()), 0.99)
+    shares = [(sum(n for value, n in day.items() if value > edge) + 5) / (day.total() + 500) for day in days.values()]
+    ordinary = [day for day, share in zip(days.values(), shares, strict=True) if share <= 2 * median(shares)]
+    assert len(ordinary) == 7 - bad_day
+    residuals = sum(ordinary, Counter[int]())
+    total = residuals.total()
+
     middle = {fraction: (quantile(residuals, fraction) - 0.5) * WIDTH for fraction in (0.5, 0.75)}
     assert profile["q50"] == pytest.approx(middle[0.5])
     assert profile["spread"] == pytest.approx(1.4826 * (middle[0.75] - middle[0.5]))
-    means, counts_above = [], []
     for fraction, name in ((0.95, "95"), (0.99, "99")):
         edge = quantile(residuals, fraction)
         assert profile[f"q{name}"] == pytest.approx(edge * WIDTH)
-        above = [(at, bucket(us) - centers[at.hour] - edge - 0.5) for at, us in metrics]
-        above = [(at, excess * WIDTH) for at, excess in above if excess > 0]
-        assert profile[f"share{name}"] == pytest.approx(len(above) / len(metrics))
-        day_share = {
-            day: (sum(at.date() == day for at, _ in above) + 0.5)
-            / (sum(at.date() == day for at, _ in metrics) + 0.5 / (1 - fraction))
-            for day in {at.date() for at, _ in metrics}
-        }
-        ordinary = {day for day, share in day_share.items() if share <= 2 * median(day_share.values())}
-        excesses = sorted(excess for at, excess in above if at.date() in ordinary)
-        middle_one = excesses[(len(excesses) - 1) // 2]
-        slower = sum(excess > middle_one + WIDTH / 2 for excess in excesses)
-        means.append((middle_one + WIDTH / 2) / min(2, log((len(excesses) + 0.5) / (slower + 0.5))))
-        counts_above.append(len(above))
-    assert (0.5 < means[1] / means[0] < 1.2) is is_one_tail
-    if is_one_tail:
-        means[1] = (counts_above[1] * means[1] + 80 * means[0]) / (counts_above[1] + 100)
-    for name, mean, count in zip(("95", "99"), means, counts_above, strict=True):
-        assert profile[f"excess{name}"] == pytest.approx(mean * (1 + count**-0.5))
+        above = sorted(value - edge for value in residuals.elements() if value > edge)
+        assert profile[f"share{name}"] == pytest.approx(len(above) / total)
+        middle_one = above[(len(above) - 1) // 2]
+        slower = sum(value > middle_one for value in above)
+        mean = middle_one * WIDTH / min(2, log((len(above) + 0.5) / (slower + 0.5)))
+        assert profile[f"excess{name}"] == pytest.approx(mean * (1 + len(above) ** -0.5))
+    assert profile["q9975"] == pytest.approx(quantile(residuals, 0.9975) * WIDTH)
     assert profile["q99865"] == pytest.approx(quantile(residuals, 0.99865) * WIDTH)
     assert (profile["sample_count"], profile["day_count"], profile["computed_to"]) == (len(metrics), 7, end)
+
+    quarter = max(value for value in residuals if sum(n for v, n in residuals.items() if v <= value) <= 0.75 * total)
+    share75 = sum(n for value, n in residuals.items() if value > quarter) / total
+    shape = profile["tail_shape"]
+    assert shape == pytest.approx(
+        await scalar(
+            connection,
+            "SELECT pggit.tail_shape(%s, %s, %s)",
+            [quarter * WIDTH, profile["q95"], profile["q99"]],
+            [share75, profile["share95"], profile["share99"]],
+            float(total),
+        )
+    )
+    rise = growth(profile["share99"], shape) - growth(share75, shape)
+    assert profile["tail_scale"] == pytest.approx((profile["q99"] - quarter * WIDTH) / rise)
+
+
+@pytest.mark.parametrize("true_shape", [-0.2, 0.0, 0.45, 0.7])
+async def test_the_shape_of_a_tail_is_known_from_three_of_its_points(
+    connection: AsyncConnection, true_shape: float
+) -> None:
+    """A tail with many metrics keeps its own shape, one with few comes close to the ordinary one."""
+    shares = [0.25, 0.05, 0.01]
+    residuals = [0.3 * growth(share, true_shape) for share in shares]
+    statement: LiteralString = "SELECT pggit.tail_shape(%s, %s, %s)"
+    assert await scalar(connection, statement, residuals, shares, 1e9) == pytest.approx(true_shape, abs=0.001)
+    few = await scalar(connection, statement, residuals, shares, 2e4)
+    assert few == pytest.approx((true_shape + 0.4) / 2, abs=0.001)
+    assert await scalar(connection, "SELECT pggit.tail_growth(%s, %s)", -log(0.05), true_shape) == pytest.approx(
+        growth(0.05, true_shape)
+    )
+
+
+@pytest.mark.parametrize(
+    ("residuals", "expected"),
+    [
+        pytest.param([0.3, 0.3, 0.5], 0.4, id="the first two are one step"),
+        pytest.param([0.3, 0.5, 0.5], 0.4, id="the last two are one step"),
+        pytest.param([0.5, 0.5, 0.5], None, id="all are one step"),
+        pytest.param([0.3, 2.5, 2.6], None, id="two peaks"),
+        pytest.param([0.3, 0.6, 1.5], None, id="a power law"),
+        pytest.param([None, 0.6, 1.5], None, id="nothing below"),
+    ],
+)
+async def test_what_is_no_smooth_tail_has_no_shape(
+    connection: AsyncConnection, residuals: list[float | None], expected: float | None
+) -> None:
+    """Peaks and power laws are told from one tail that thins out; coarse steps leave the ordinary shape."""
+    statement: LiteralString = "SELECT pggit.tail_shape(%s::float8 [], %s, 10000)"
+    assert await scalar(connection, statement, residuals, [0.25, 0.05, 0.01]) == expected
 
 
 async def test_stored_profiles_leave_the_last_day_out(connection: AsyncConnection) -> None:

@@ -1,4 +1,4 @@
--- The residual above which anomaly_zscore exceeds a z: its three looks turned around, so that an index can find what is
+-- The residual above which anomaly_zscore exceeds a z: its looks turned around, so that an index can find what is
 -- above. Also what min_ratio asks for.
 CREATE OR REPLACE FUNCTION pggit.anomaly_cut(
     p_profile pggit.performance_latency_profile,
@@ -10,20 +10,26 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
 DECLARE
     v_tail double precision := pggit.tail_of_zscore(p_zscore);
-    v_bend double precision := pggit.tail_bend(p_profile);
 BEGIN
+    IF p_profile.tail_shape IS NOT NULL THEN
+        RETURN greatest(
+            p_profile.q50 + ln(p_min_ratio),
+            p_profile.q99 + p_profile.tail_scale * (
+                pggit.tail_growth(-v_tail, p_profile.tail_shape)
+                - pggit.tail_growth(-ln(p_profile.share99), p_profile.tail_shape)
+            )
+        );
+    END IF;
     RETURN greatest(
         p_profile.q50 + ln(p_min_ratio),
         p_profile.q50 + p_zscore * pggit.known_spread(p_profile),
         CASE
             WHEN p_profile.sample_count >= 100 AND p_profile.sample_count < 2000 AND p_zscore >= 1.6
-                THEN p_profile.q95 + p_profile.excess95
-                    * (1 - exp(-v_bend * greatest(0, ln(p_profile.share95) - v_tail))) / v_bend
+                THEN p_profile.q95 + p_profile.excess95 * greatest(0, ln(p_profile.share95) - v_tail)
         END,
         CASE
             WHEN p_profile.sample_count >= 300 AND p_zscore >= 2.3
-                THEN p_profile.q99 + p_profile.excess99
-                    * (1 - exp(-v_bend * greatest(0, ln(p_profile.share99) - v_tail))) / v_bend
+                THEN p_profile.q99 + p_profile.excess99 * greatest(0, ln(p_profile.share99) - v_tail)
         END
     );
 END

@@ -1,7 +1,12 @@
 -- From what residual on a metric of each operation is an anomaly, between two times. What is NULL among the thresholds
 -- is taken from anomaly_detection_settings; p_budgeted FALSE leaves the budget out of account.
--- The budget is for a day's metrics: of n of them, chance alone lifts about `budget` above the z of budget/n. A power
--- law, whose slow calls nothing tells from slowness, gets a sixth of it.
+-- What the budget comes with:
+-- * It is for a day's metrics: of n of them, chance alone lifts about `budget` above the z of budget/n. Fewer than
+--   6,000 a day count as 6,000, because what goes wrong does so by the call: where calls are few, there is less to find
+--   that would outweigh a false alarm. A power law, whose slow calls nothing tells from slowness, gets a sixth of it.
+-- * It has to matter: 1.4 times what one call in a thousand takes at least. Closer to it, slowness is improbable only
+--   where durations hardly vary, and what season a center does not know is enough.
+-- * What one metric in four hundred exceeded is usual, whatever the tail's shape.
 CREATE OR REPLACE FUNCTION pggit.anomaly_limits(
     p_operation_types text [],
     p_from timestamp,
@@ -33,10 +38,13 @@ WITH wanted AS MATERIALIZED (
                     ln(
                         coalesce(p_false_alarm_budget, s.false_alarm_budget)::double precision
                         / CASE
-                            WHEN p.sample_count >= 300 AND p.excess99 > greatest(0.25, 0.85 * p.excess95) THEN 6
+                            WHEN p.tail_shape IS NULL
+                                AND p.sample_count >= 300
+                                AND p.excess99 > greatest(0.25, 0.85 * p.excess95)
+                                THEN 6
                             ELSE 1
                         END
-                        / greatest(p.sample_count::double precision / p.day_count, 1)
+                        / greatest(p.sample_count::double precision / p.day_count, 6000)
                     )
                 )
             END
@@ -52,7 +60,10 @@ SELECT
     w.operation_type,
     w.profile,
     w.zscore_needed,
-    pggit.anomaly_cut(w.profile, w.zscore_needed, w.min_ratio),
+    greatest(
+        pggit.anomaly_cut(w.profile, w.zscore_needed, w.min_ratio),
+        CASE WHEN p_budgeted THEN greatest(pggit.anomaly_cut(w.profile, 3.09, 1) + ln(1.4), (w.profile).q9975) END
+    ),
     (w.profile).q50 - greatest(
         ln(w.min_ratio), w.zscore_needed * (w.profile).spread * (1 + 5.0 / (w.profile).sample_count)
     ),

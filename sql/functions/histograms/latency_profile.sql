@@ -2,10 +2,11 @@
 -- All on the scale ln(microseconds), from histograms. docs/design/statistics.md has the reasons; in short:
 -- * The center of an hour counts once the hour was seen on three days; it is drawn towards the median of all hours as
 --   if twelve more metrics lay there. Centers are rounded to whole buckets, so that residuals fall on buckets as well.
--- * Above q95, and again above q99, excess is the mean excess. It is taken from the median excess of all ordinary days,
---   so that history's own spikes don't count by their size, and one bad day can't make slow calls normal.
--- * q95, q99 and q99865 are the upper ends of their buckets, so that share95 is exactly the share above q95: with few
---   distinct values it may be far from 5 %.
+-- * A day with more than twice the usual share of slow calls has no say, so that a bad day can't make them normal.
+-- * Above q95, and again above q99, excess is the mean excess, taken from the median excess, so that history's own
+--   spikes don't count by their size. tail_shape and tail_scale describe the tail as a whole where it is one.
+-- * q95, q99 and those beyond are the upper ends of their buckets, so that share95 is exactly the share above q95: with
+--   few distinct values it may be far from 5 %.
 CREATE OR REPLACE FUNCTION pggit.latency_profile(p_operation_type text, p_from timestamp, p_to timestamp)
 RETURNS SETOF pggit.performance_latency_profile
 LANGUAGE sql STABLE
@@ -118,16 +119,68 @@ residual AS MATERIALIZED (
     GROUP BY h.operation_type, h.days_ago, u.bucket - center.bucket
 ),
 
+-- Five metrics are added to a day's slow ones, so that a day with few is not left out for nothing.
+day_share AS MATERIALIZED (
+    SELECT
+        r.operation_type,
+        r.days_ago,
+        sum(r.metrics) AS metrics,
+        (coalesce(sum(r.metrics) FILTER (WHERE r.residual > slow.beginning), 0) + 5) / (sum(r.metrics) + 500) AS share
+    FROM residual AS r
+    INNER JOIN (
+        SELECT
+            running.operation_type,
+            min(running.residual) FILTER (WHERE running.so_far >= 0.99 * running.total) AS beginning
+        FROM (
+            SELECT
+                r.operation_type,
+                r.residual,
+                sum(r.metrics) OVER (PARTITION BY r.operation_type ORDER BY r.residual RANGE UNBOUNDED PRECEDING) AS so_far,
+                sum(r.metrics) OVER (PARTITION BY r.operation_type) AS total
+            FROM residual AS r
+        ) AS running
+        GROUP BY running.operation_type
+    ) AS slow ON r.operation_type = slow.operation_type
+    GROUP BY r.operation_type, r.days_ago
+),
+
+history AS MATERIALIZED (
+    SELECT
+        d.operation_type,
+        sum(d.metrics)::bigint AS metrics,
+        count(*)::integer AS days,
+        CASE
+            WHEN count(*) >= 3 THEN 2 * percentile_cont(0.5) WITHIN GROUP (ORDER BY d.share) ELSE 1
+        END AS highest_share
+    FROM day_share AS d
+    GROUP BY d.operation_type
+),
+
+ordinary AS MATERIALIZED (
+    SELECT
+        r.operation_type,
+        r.residual,
+        sum(r.metrics) AS metrics
+    FROM residual AS r
+    INNER JOIN day_share AS d ON r.operation_type = d.operation_type AND r.days_ago = d.days_ago
+    INNER JOIN history ON d.operation_type = history.operation_type
+    WHERE d.share <= history.highest_share
+    GROUP BY r.operation_type, r.residual
+),
+
 quantile AS MATERIALIZED (
     SELECT
         running.operation_type,
         max(running.total) AS total,
+        max(running.total) - max(running.so_far) FILTER (WHERE running.so_far <= 0.75 * running.total) AS above75,
         max(running.total) - min(running.so_far) FILTER (WHERE running.so_far >= 0.95 * running.total) AS above95,
         max(running.total) - min(running.so_far) FILTER (WHERE running.so_far >= 0.99 * running.total) AS above99,
         min(running.residual) FILTER (WHERE running.so_far >= 0.5 * running.total) AS q50,
         min(running.residual) FILTER (WHERE running.so_far >= 0.75 * running.total) AS q75,
+        max(running.upper_end) FILTER (WHERE running.so_far <= 0.75 * running.total) AS below75,
         min(running.upper_end) FILTER (WHERE running.so_far >= 0.95 * running.total) AS q95,
         min(running.upper_end) FILTER (WHERE running.so_far >= 0.99 * running.total) AS q99,
+        min(running.upper_end) FILTER (WHERE running.so_far >= 0.9975 * running.total) AS q9975,
         min(running.upper_end) FILTER (WHERE running.so_far >= 0.99865 * running.total) AS q99865
     FROM (
         SELECT
@@ -136,43 +189,9 @@ quantile AS MATERIALIZED (
             r.residual + 0.5 * pggit.latency_bucket_width() AS upper_end,
             sum(r.metrics) OVER (PARTITION BY r.operation_type ORDER BY r.residual RANGE UNBOUNDED PRECEDING) AS so_far,
             sum(r.metrics) OVER (PARTITION BY r.operation_type) AS total
-        FROM residual AS r
+        FROM ordinary AS r
     ) AS running
     GROUP BY running.operation_type
-),
-
--- A day with more than twice as much above a tail's beginning as the others has no say about that tail. Half a metric
--- is added, so that days with a few metrics are not left out for nothing.
-day_share AS (
-    SELECT
-        counted.operation_type,
-        counted.days_ago,
-        tail.percent,
-        (tail.above + 0.5) / (counted.metrics + 50.0 / (100 - tail.percent)) AS share
-    FROM (
-        SELECT
-            r.operation_type,
-            r.days_ago,
-            sum(r.metrics) AS metrics,
-            coalesce(sum(r.metrics) FILTER (WHERE r.residual > q.q95), 0) AS above95,
-            coalesce(sum(r.metrics) FILTER (WHERE r.residual > q.q99), 0) AS above99
-        FROM residual AS r
-        INNER JOIN quantile AS q ON r.operation_type = q.operation_type
-        GROUP BY r.operation_type, r.days_ago
-    ) AS counted
-    CROSS JOIN LATERAL (VALUES (95, counted.above95), (99, counted.above99)) AS tail (percent, above)
-),
-
-ordinary AS (
-    SELECT
-        d.operation_type,
-        d.percent,
-        count(*)::integer AS days,
-        CASE
-            WHEN count(*) >= 3 THEN 2 * percentile_cont(0.5) WITHIN GROUP (ORDER BY d.share) ELSE 1
-        END AS highest
-    FROM day_share AS d
-    GROUP BY d.operation_type, d.percent
 ),
 
 excess AS (
@@ -180,15 +199,11 @@ excess AS (
         r.operation_type,
         tail.percent,
         r.residual - tail.beginning AS excess,
-        sum(r.metrics) AS metrics
-    FROM residual AS r
+        r.metrics
+    FROM ordinary AS r
     INNER JOIN quantile AS q ON r.operation_type = q.operation_type
     CROSS JOIN LATERAL (VALUES (95, q.q95), (99, q.q99)) AS tail (percent, beginning)
-    INNER JOIN day_share AS d
-        ON r.operation_type = d.operation_type AND r.days_ago = d.days_ago AND tail.percent = d.percent
-    INNER JOIN ordinary AS o ON d.operation_type = o.operation_type AND d.percent = o.percent
-    WHERE r.residual > tail.beginning AND d.share <= o.highest
-    GROUP BY r.operation_type, tail.percent, r.residual - tail.beginning
+    WHERE r.residual > tail.beginning
 ),
 
 -- In an exponential tail the share above the median excess m is exp(-m / mean) of what is above the tail's beginning.
@@ -216,58 +231,59 @@ mean_excess AS (
     ) AS m
 ),
 
--- What lies above q99 is a fifth of what lies above q95. Where both are one smooth tail the mean excess shrinks to 0.8 of
--- itself in between (as that of a normal distribution), and that counts like a hundred metrics. What few metrics say of a
--- tail is uncertain by one part in the root of their number, and taken at its worse end.
-judged_tail AS (
+-- What few metrics say of a tail is uncertain by one part in the root of their number, and taken at its worse end.
+tail AS (
     SELECT
-        raw.operation_type,
-        raw.days,
-        raw.above95,
-        raw.above99,
-        raw.mean95 * (1 + 1 / sqrt(greatest(raw.above95, 1))) AS excess95,
-        CASE
-            WHEN raw.mean99 > 0.5 * raw.mean95 AND raw.mean99 < 1.2 * raw.mean95
-                THEN (raw.above99 * raw.mean99 + 100 * 0.8 * raw.mean95) / (raw.above99 + 100)
-            ELSE raw.mean99
-        END * (1 + 1 / sqrt(greatest(raw.above99, 1))) AS excess99
-    FROM (
-        SELECT
-            q.operation_type,
-            q.above95,
-            q.above99,
-            max(o.days) AS days,
-            greatest(0.02, max(m.mean) FILTER (WHERE m.percent = 95)) AS mean95,
-            greatest(0.02, max(m.mean) FILTER (WHERE m.percent = 99)) AS mean99
-        FROM quantile AS q
-        INNER JOIN ordinary AS o ON q.operation_type = o.operation_type
-        LEFT JOIN mean_excess AS m ON o.operation_type = m.operation_type AND o.percent = m.percent
-        GROUP BY q.operation_type, q.above95, q.above99
-    ) AS raw
+        q.*,
+        greatest(q.above95, 0.5) / q.total AS share95,
+        greatest(q.above99, 0.5) / q.total AS share99,
+        greatest(0.02, m95.mean) * (1 + 1 / sqrt(greatest(q.above95, 1))) AS excess95,
+        greatest(0.02, m99.mean) * (1 + 1 / sqrt(greatest(q.above99, 1))) AS excess99
+    FROM quantile AS q
+    LEFT JOIN mean_excess AS m95 ON q.operation_type = m95.operation_type AND m95.percent = 95
+    LEFT JOIN mean_excess AS m99 ON q.operation_type = m99.operation_type AND m99.percent = 99
 )
 
 SELECT
-    q.operation_type,
+    tail.operation_type,
     p_to,
-    q.total::bigint,
-    tail.days,
+    history.metrics,
+    history.days,
     (
         SELECT array_agg(center.bucket * pggit.latency_bucket_width() ORDER BY center.hour_of_day)
         FROM center
-        WHERE center.operation_type = q.operation_type
+        WHERE center.operation_type = tail.operation_type
     ),
-    q.q50,
-    greatest(1.4826 * (q.q75 - q.q50), 0.02),
-    q.q95,
+    tail.q50,
+    greatest(1.4826 * (tail.q75 - tail.q50), 0.02),
+    tail.q95,
     tail.excess95,
-    greatest(tail.above95, 0.5) / q.total,
-    q.q99,
+    tail.share95,
+    tail.q99,
     tail.excess99,
-    greatest(tail.above99, 0.5) / q.total,
-    CASE WHEN q.total >= 2000 THEN q.q99865 END,
-    clock_timestamp()
-FROM quantile AS q
-INNER JOIN judged_tail AS tail ON q.operation_type = tail.operation_type
+    tail.share99,
+    CASE WHEN history.metrics >= 2000 THEN tail.q99865 END,
+    clock_timestamp(),
+    smooth.shape,
+    (tail.q99 - tail.below75)
+    / (
+        pggit.tail_growth(-ln(tail.share99), smooth.shape) - pggit.tail_growth(-ln(tail.above75 / tail.total), smooth.shape)
+    ),
+    CASE WHEN history.metrics >= 2000 THEN tail.q9975 END
+FROM tail
+INNER JOIN history ON tail.operation_type = history.operation_type
+-- Where the mean excess doubles from q95 to q99, something else begins between them.
+CROSS JOIN LATERAL (
+    SELECT
+        CASE
+            WHEN history.metrics >= 300 AND tail.excess99 < 2 * tail.excess95 THEN pggit.tail_shape(
+                ARRAY[tail.below75, tail.q95, tail.q99],
+                ARRAY[tail.above75 / tail.total, tail.share95, tail.share99],
+                tail.total
+            )
+        END AS shape
+    OFFSET 0
+) AS smooth
 $$;
 
 COMMENT ON FUNCTION pggit.latency_profile(text, timestamp, timestamp) IS

@@ -65,7 +65,10 @@ BEGIN
             excess99 = excluded.excess99,
             share99 = excluded.share99,
             q99865 = excluded.q99865,
-            refreshed_at = excluded.refreshed_at
+            refreshed_at = excluded.refreshed_at,
+            tail_shape = excluded.tail_shape,
+            tail_scale = excluded.tail_scale,
+            q9975 = excluded.q9975
         RETURNING known.operation_type
     ),
 
