@@ -6,7 +6,7 @@
 -- Index: alert_notification_queue_pkey, one look-up per result, and alert_notification_queue_led for digests; whatever
 -- else the log needs comes with the result.
 WITH given AS MATERIALIZED (
-    SELECT g.*
+    SELECT g.*, :'worker'::text AS worker
     FROM unnest(
         :'queue_ids'::bigint [], :'claim_nos'::integer [], :'outcomes'::text [], :'reasons'::text [],
         :'details'::text [], :'codes'::integer [], :'delays'::double precision [], :'charges'::boolean [],
@@ -37,7 +37,7 @@ companion AS MATERIALIZED (
         ) AS detail,
         g.code, g.delay, g.charged, g.settled, NULL::integer AS delivery_ms, NULL::bigint AS dwell_ms, g.ambiguous,
         g.finished_at, g.claimed_at, q.alert_id, q.setting_id, q.event, q.attempt, g.channel, g.destination_key,
-        g.recipient, ''::text AS verdict, g.size, g.expired
+        g.recipient, ''::text AS verdict, g.size, g.expired, g.worker
     FROM given AS g
     INNER JOIN pggit.alert_notification_queue AS q ON g.queue_id = q.leader_id
     WHERE g.size > 1 AND q.leader_id = ANY(ARRAY(SELECT given.queue_id FROM given WHERE given.size > 1))
@@ -74,10 +74,12 @@ changed AS (
         settled = CASE WHEN r.settled = '' THEN q.settled ELSE q.settled || string_to_array(r.settled, ' ') END
     FROM result AS r
     -- = ANY (ARRAY (...)) comes first: statistics that know no row claimed by this worker would have the table scanned.
+    -- And the worker comes with the result, to be compared in the join: a filter of the scan lets those statistics
+    -- expect one row, and that is planned as a loop over all results for each row: 130 µs a row at 500.
     WHERE q.queue_id = ANY(ARRAY(SELECT result.queue_id FROM result))
         AND q.queue_id = r.queue_id
         AND q.claim_no = r.claim_no
-        AND q.claimed_by = :'worker'::text
+        AND q.claimed_by = r.worker
         AND q.claimed_at = r.claimed_at
         AND q.status = 'pending'
     RETURNING r.number
