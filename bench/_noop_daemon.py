@@ -24,6 +24,7 @@ class NoopChannel:
     """Takes every message and notes when."""
 
     name = "slack"
+    keys = ()
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline

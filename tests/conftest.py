@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 
 from pggit_alertd.database import migrate
@@ -34,6 +35,9 @@ RAM_BYTES = 6 * 2**30
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers of this suite, and put temporary files where copying a database costs a tenth."""
+    # How long an example takes says how busy the machine is, not whether the property holds.
+    settings.register_profile("suite", deadline=None)
+    settings.load_profile("suite")
     config.addinivalue_line("markers", "servers: runs on every PostgreSQL release at hand (18, and Debian's 15)")
     if "TMPDIR" in os.environ or not RAM_DISK.is_dir() or shutil.disk_usage(RAM_DISK).free < RAM_BYTES:
         return

@@ -1,4 +1,6 @@
--- Which server process runs this; if it is not the one that took the connection, a pooler stands in between.
+-- Which server process runs this, and how it isolates; another one than took the connection means a pooler in between.
 -- Parameters: none
 -- Index: none
-SELECT pg_backend_pid() AS pid;
+SELECT
+    pg_backend_pid() AS pid,
+    current_setting('default_transaction_isolation') AS isolation;

@@ -7,7 +7,7 @@ SELECT
     upper(btrim(s.alert_type)) AS alert_type,
     upper(btrim(s.severity)) AS severity,
     lower(btrim(s.notification_channel)) AS channel,
-    coalesce(s.enabled, FALSE) AS enabled,
+    s.enabled,
     s.config::text AS config,
     s.destination_key,
     coalesce(s.recipient, '(none)') AS recipient

@@ -19,6 +19,7 @@ from pggit_alertd.model import Ack
 from pggit_alertd.store import Store
 
 _log = logs.get("acknowledger")
+_SUPERSEDED = "their leases had run out and others claimed them, or PostgreSQL crashed and forgot the claims"
 
 
 class Acknowledger:
@@ -149,7 +150,7 @@ class Acknowledger:
             self._enough.set()
         if superseded:
             self._metrics.superseded.inc(superseded)
-            _log.warning("acks_superseded", count=superseded, reason="their leases had run out and others claimed them")
+            _log.warning("acks_superseded", count=superseded, reason=_SUPERSEDED)
 
     def _batch_size(self) -> int:
         """How many acks to store at once: half of what is suspected, so that good ones leave and the bad one stays."""

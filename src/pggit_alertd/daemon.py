@@ -2,8 +2,8 @@
 
 Start: web first (so that /livez answers with the database down) → wait for the database and a schema that fits →
 loops → READY once routing and claiming have been round once.
-Stop (SIGTERM, SIGINT): claim and route nothing more → deliveries in flight end or are handed back → acks are flushed →
-everything else is cancelled → exit 0. A second signal exits at once.
+Stop (SIGTERM, SIGINT, SIGHUP): claim and route nothing more → deliveries in flight end or are handed back → acks are
+flushed → everything else is cancelled → exit 0. A second signal exits at once.
 """
 
 import asyncio
@@ -333,5 +333,7 @@ class Daemon:
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        # A terminal that closes is no reason to leave leases behind; but nohup has SIGHUP ignored, and means it.
+        hangup = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+        for number in (signal.SIGTERM, signal.SIGINT, *hangup):
             loop.add_signal_handler(number, self.stop)

@@ -16,7 +16,7 @@ from pggit_alertd.model import Ack, Claim, Outcome, Reason
 from pggit_alertd.store import Lane
 
 FEW = 4
-"""So few claims get a task each, in the same turn of the loop: a page that is alone must not wait for a turn more."""
+"""So few claims are no storm. Each gets its task in the same turn: a page that is alone must not wait for another."""
 
 SHARE = 32
 """Deliveries that one task goes through in a turn: about two milliseconds."""

@@ -22,7 +22,7 @@ from pggit_alertd.acknowledger import Acknowledger
 from pggit_alertd.backoff import RetrySchedule
 from pggit_alertd.clock import Clock
 from pggit_alertd.delivery import Deliverer
-from pggit_alertd.departures import Departures
+from pggit_alertd.departures import FEW, Departures
 from pggit_alertd.errors import DatabaseError
 from pggit_alertd.limits import Slots, TokenBucket
 from pggit_alertd.liveness import Beat
@@ -189,9 +189,8 @@ class Dispatcher:
                 failures = 0
                 self.leave_expired()
                 _log.info("claim_recovered")
-            self._shortcut.idle = True
-            await self._sleep(seconds)
-            self._shortcut.idle = False
+            with self._shortcut.open():
+                await self._sleep(seconds)
 
     async def _claim(self, deliveries: asyncio.TaskGroup) -> float:
         """Claim what fits, start delivering it, and return how long nothing more can be due."""
@@ -207,16 +206,21 @@ class Dispatcher:
         known = self._known()
         claims = await self._shortcut.claim(rooms, take_expired=settled, known=known)
         taken = self._take(claims)
-        # What was claimed goes out before the next question is asked; or, of a batch that goes out at once, its half:
-        # then the server claims for the slots that are free again while the other half is under way.
+        # What was claimed goes out before anything is counted, and before the next question is asked: the receiver may
+        # need the core that PostgreSQL would answer it on.
         self._departures.begin(deliveries)
         await asyncio.sleep(0)
+        self._shortcut.report()
+        # Of a batch that goes out at once, half is enough: the server claims for the slots that are free again while
+        # the other half is under way.
         await self._departures.begun()
         if any(count >= known.get(lane, self._slots.capacity(lane)) and self._roomy(lane) for lane, count in taken):
             return 0.0
         self._full = {lane for lane, free in self._known().items() if free <= 0}
         rooms = self._rooms()
         self._crowded = len(rooms) < len(Urgency) * len(self._limits)
+        if 0 < len(claims) <= FEW and await self._woken_within(GATHER_SECONDS):
+            return 0.0
         if not settled:
             return min(self.poll_interval, SETTLE_LOOK_SECONDS)
         due = await self._store.next_due(rooms, self._full)
@@ -367,6 +371,16 @@ class Dispatcher:
             await self._wake.wait()
         finally:
             timer.cancel()
+
+    async def _woken_within(self, seconds: float) -> bool:
+        """Wait for a moment; return whether there is something to claim before it is over."""
+        with self._shortcut.open():
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
+            except TimeoutError:
+                return False
+        return True
 
     async def _pause(self, seconds: float) -> None:
         """Wait out a database error; being woken doesn't end it, being stopped does."""

@@ -25,6 +25,7 @@ AlertdError
 │   └── BacktestEmpty        operator: nothing was recorded in the period; the message says what there is
 ├── LabelRefused             operator: a line of a label file can't be used; the message names it and the mend
 ├── DestinationError         operator: a notification setting's config can't be used; permanent for that setting
+│   └── ChannelNotReady      operator: the config may be right, but the program lacks what its channel needs
 └── RenderingError           ours or a template's: the built-in plain text takes over
 
 Messages are whole sentences that end with what to do. They never hold a password, a webhook path or a routing key.
@@ -135,6 +136,10 @@ class LabelRefused(AlertdError):
 
 class DestinationError(AlertdError):
     """A notification setting's config can't be used; the message says which key and what it should hold."""
+
+
+class ChannelNotReady(DestinationError):
+    """The program lacks what the channel needs, a variable or a library; the message names it. No row needs mending."""
 
 
 class RenderingError(AlertdError):

@@ -11,6 +11,8 @@ from pggit_alertd.errors import DestinationError
 from pggit_alertd.rendering.text import one_line
 
 NAME_LIMIT = 80
+# What SQL allows too, in notification_setting_problem: the same words for the same row, whoever looks at it.
+CONFIG_BYTES = 65_536
 
 Channels = Mapping[str, Channel[Any, Any]]
 
@@ -24,7 +26,7 @@ class Setting:
     alert_type: str | None
     severity: str | None
     channel: str | None
-    enabled: bool
+    enabled: bool | None
     config: str | None = field(repr=False)
     destination_key: str | None
     recipient: str
@@ -47,8 +49,16 @@ def parse(setting: Setting, channels: Channels) -> Any:
     if channel is None:
         given = f"not {one_line(setting.channel, 40)!r}" if setting.channel else "not NULL"
         raise DestinationError(f"notification_channel must be {', '.join(NAMES[:-1])} or {NAMES[-1]}, {given}.")
+    return channel.parse(decoded(setting))
+
+
+def decoded(setting: Setting) -> Any:
+    """Return the config as Python has it. Raises DestinationError if it is beyond all measure."""
+    if setting.config is None:
+        return None
+    if len(setting.config.encode()) > CONFIG_BYTES:
+        raise DestinationError(f"config is longer than {CONFIG_BYTES} bytes; shorten it.")
     try:
-        config: Any = None if setting.config is None else json.loads(setting.config)
+        return json.loads(setting.config)
     except (ValueError, RecursionError):
         raise DestinationError("The config holds a number or a nesting beyond all measure; mend it.") from None
-    return channel.parse(config)

@@ -27,11 +27,15 @@ LONGEST_NAME = 128
 MOST_NAMES = 1024
 
 _HIDDEN_NAME = re.compile(
-    r"passw|pwd|secret|token|credential|authorization|cookie|webhook|sealed|private_?key|encryption_?key"
+    r"passw|pwd|secret|token|credential|authorization|cookie|sealed|private_?key|encryption_?key"
     r"|(?:api|routing|service|integration|access|signing)[_-]?key|(?:^|_)(?:dsn|conninfo|config)$",
     re.IGNORECASE,
 )
+# A webhook is a URL, so a number under its name is no secret but a count of webhooks; one under `password` may be both.
+_HOOK_NAME = re.compile(r"webhook", re.IGNORECASE)
+_COUNT = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
 _URL_NAME = re.compile(r"(?:^|_)ur[il]s?$", re.IGNORECASE)
+_TREATMENTS = {"hide": _HIDDEN_NAME, "hook": _HOOK_NAME, "url": _URL_NAME}
 
 _NAMED = (
     r"(?:passw(?:or)?d|passwd|pwd|secret|token|credentials?|authorization|cookie|webhook(?:_url)?"
@@ -165,12 +169,12 @@ class Redactor:
         self._treatments: dict[str, str] = {}
 
     def _treatment(self, name: str) -> str:
-        """Return what a name asks for: hide the value, cut it to a URL's origin, look at its text, or mask the name."""
+        """Return what a name asks for: hide, hook (a count is shown), url (cut), odd (mask the name too) or text."""
         if name in self._treatments:
             return self._treatments[name]
         if len(name) > LONGEST_NAME or self.text(name) != name:
             return "odd"
-        treatment = "hide" if _HIDDEN_NAME.search(name) else "url" if _URL_NAME.search(name) else "text"
+        treatment = next((word for word, names in _TREATMENTS.items() if names.search(name)), "text")
         if len(self._treatments) < MOST_NAMES:
             self._treatments[name] = treatment
         return treatment
@@ -220,7 +224,7 @@ class Redactor:
         if value is None or value is True or value is False or value == "":
             return value
         treatment = self._treatment(name)
-        if treatment in {"hide", "odd"}:
+        if treatment in {"hide", "odd"} or (treatment == "hook" and not _is_count(value)):
             return MASK
         if treatment == "url" and isinstance(value, str):
             return url(value)
@@ -242,6 +246,10 @@ class Redactor:
         if isinstance(value, bytes | bytearray | memoryview):
             return self.text(bytes(value).decode("utf-8", "backslashreplace"))
         return self.text(value if isinstance(value, str) else _shown(value))
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | float) or (isinstance(value, str) and _COUNT.fullmatch(value) is not None)
 
 
 def _shown(value: object) -> str:

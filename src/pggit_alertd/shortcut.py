@@ -5,7 +5,8 @@ alerts on the way; what is too much for that, or fails, or takes long, is the ro
 the dispatcher is busy. A transaction that routes slowly must not hold up what is due, so it is not tried again at once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from pggit_alertd.clock import Clock
 from pggit_alertd.errors import DatabaseError
@@ -22,8 +23,8 @@ AFTER_SLOW_SECONDS = 10.0
 class Shortcut:
     """What the router and the dispatcher agree on. `horizon` and `horizon_critical` are seconds of retrying.
 
-    The dispatcher sets `wake` and says by `idle` that it sleeps; the router sets `told`, which gets what was routed, or
-    None if the router has to do it itself.
+    The dispatcher sets `wake`; the router sets `told`, which gets what was routed, or None if the router has to do it
+    itself.
     """
 
     def __init__(self, store: Store, clock: Clock, *, horizon_critical: float, horizon: float) -> None:
@@ -32,14 +33,24 @@ class Shortcut:
         self._horizon_critical = horizon_critical
         self._horizon = horizon
         self._asked = False
+        self._done: Routed | None = None
         self._closed_until = 0.0
-        self.idle = False
+        self._open = False
         self.wake: Callable[[], None] = _nobody
         self.told: Callable[[Routed | None], None] = _nobody
 
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Let it be asked for as long as the block lasts: the dispatcher sleeps."""
+        self._open = True
+        try:
+            yield
+        finally:
+            self._open = False
+
     def ask(self) -> bool:
         """Have the dispatcher route what was just raised; return False if it can't now."""
-        if not self.idle or self._clock.monotonic() < self._closed_until:
+        if not self._open or self._clock.monotonic() < self._closed_until:
             return False
         self._asked = True
         self.wake()
@@ -72,11 +83,18 @@ class Shortcut:
             self._asked = False
             if self._clock.monotonic() - started > SLOW_SECONDS:
                 self._closed_until = self._clock.monotonic() + AFTER_SLOW_SECONDS
-        self.told(routed)
-        # A batch that was full has more behind it, and who was woken for no alert was woken for something else.
-        if not 0 < routed.alerts < FEW:
-            self.told(None)
+        self._done = routed
         return claims
+
+    def report(self) -> None:
+        """Tell the router what was routed. Not before the deliveries have begun: it counts and logs."""
+        if self._done is None:
+            return
+        done, self._done = self._done, None
+        self.told(done)
+        # A batch that was full has more behind it, and who was woken for no alert was woken for something else.
+        if not 0 < done.alerts < FEW:
+            self.told(None)
 
 
 def _nobody(*_: object) -> None:

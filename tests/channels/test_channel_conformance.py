@@ -59,6 +59,28 @@ JUNK: list[Any] = [
 ]
 
 
+class Watched(dict[str, Any]):
+    """A config that remembers which keys it was asked for."""
+
+    asked: set[str]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value and remember the key."""
+        self.asked.add(key)
+        return super().get(key, default)
+
+
+async def test_the_keys_a_channel_names_are_those_it_looks_at(rig: Rig) -> None:
+    """`check` warns of a key exactly if the channel ignores it: what `parse` asks for is what `keys` lists."""
+    asked: set[str] = set()
+    whole, empty = Watched(rig.config), Watched()
+    whole.asked = empty.asked = asked
+    rig.channel.parse(whole)
+    with pytest.raises(DestinationError):
+        rig.channel.parse(empty)
+    assert sorted(rig.channel.keys) == sorted(asked)
+
+
 async def test_a_message_that_is_taken_is_delivered_once(rig: Rig) -> None:
     """A success at the receiver is a Delivered receipt, and exactly one message has arrived."""
     receipt = await rig.deliver()

@@ -95,6 +95,28 @@ async def test_stopping_under_load_leaves_nothing_leased(set_up: Stage, scores: 
     )
 
 
+async def test_a_terminal_that_closes_ends_it_in_order(set_up: Stage) -> None:
+    """SIGHUP drains as SIGTERM does; under nohup, which ignores it, the daemon stays."""
+    await set_up.slack()
+    set_up.http.always(Answer(delay=0.3))
+    daemon = await set_up.run()
+    await set_up.storm(5)
+    await set_up.arrived(5)
+    daemon.signal(signal.SIGHUP)
+    assert await daemon.ended() == 0
+    assert await set_up.statuses() == {"sent": 5}
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stays = await set_up.run()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    stays.signal(signal.SIGHUP)
+    await set_up.storm(1)
+    await set_up.settled(6)
+    assert await stays.stop() == 0
+
+
 async def test_stopping_before_it_has_begun(set_up: Stage) -> None:
     """SIGTERM ends a daemon that still waits for its database."""
     daemon = await set_up.spawn(database_url="postgresql://nobody@/nowhere?host=/nonexistent")

@@ -24,6 +24,7 @@ class Gate:
     """A channel that delivers when the gate is open, and knows how many stand before it."""
 
     name = "slack"
+    keys = ("webhook",)
     deadline = 20.0
 
     def __init__(self) -> None:
@@ -129,13 +130,13 @@ class Quick(Gate):
     def __init__(self) -> None:
         super().__init__()
         self.in_flight: Callable[[], int] = lambda: 0
-        self.keys: list[str] = []
+        self.taken: list[str] = []
 
     async def send(self, destination: str, message: Notification) -> Receipt:
         """Take it."""
         assert destination
         self.most = max(self.most, self.in_flight())
-        self.keys.append(message.key)
+        self.taken.append(message.key)
         return Delivered(200)
 
 
@@ -157,16 +158,16 @@ async def test_a_channel_that_answers_at_once_is_kept_busy_within_its_slots(
     quick.in_flight = lambda: dispatcher.in_flight
     acks = asyncio.create_task(acknowledger.run())
     run = asyncio.create_task(dispatcher.run())
-    await until(lambda: len(quick.keys) >= 300)
+    await until(lambda: len(quick.taken) >= 300)
     dispatcher.stop()
     await run
     assert await acknowledger.drain(10)
     acks.cancel()
     await asyncio.wait([acks])
     await pool.close()
-    assert len(set(quick.keys)) == len(quick.keys) == 300
+    assert len(set(quick.taken)) == len(quick.taken) == 300
     assert quick.most <= 11, "ten slots of the routine lane and one page"
-    assert quick.keys.index("q300") <= 11, "the page left with the first claim"
+    assert quick.taken.index("q300") <= 11, "the page left with the first claim"
     assert dispatcher.in_flight == 0
     assert await alerts.column("SELECT DISTINCT status FROM pggit.alert_notification_log") == ["sent"]
     assert await alerts.value("SELECT count(*) FROM pggit.alert_notification_queue WHERE status = 'sent'") == 300

@@ -1,6 +1,8 @@
 """What a failing connection or statement tells the operator, and that it never tells the password."""
 
+import asyncio
 import os
+import select
 import signal
 from collections.abc import Iterator
 
@@ -45,6 +47,16 @@ async def failure(dsn: str) -> psycopg.Error:
     with pytest.raises(psycopg.Error) as caught:
         await psycopg.AsyncConnection.connect(dsn)
     return caught.value
+
+
+async def test_an_idle_session_that_was_ended_names_the_setting(database: str) -> None:
+    """A role whose idle sessions are ended is told which setting does that, not that the server is failing over."""
+    async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
+        await connection.execute("SET idle_session_timeout = '20ms'")
+        await asyncio.to_thread(select.select, [connection.fileno()], [], [], 20.0)
+        with pytest.raises(psycopg.OperationalError) as raised:
+            await connection.execute("SELECT 1")
+    assert "SET idle_session_timeout = 0" in str(translate(raised.value))
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,77 @@
 
 import asyncio
 
+import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
+from pggit_alertd.database import migrate
 from pggit_alertd.database.pool import Database
-from pggit_alertd.errors import DatabaseUnavailable
+from pggit_alertd.errors import DatabaseRefused, DatabaseUnavailable
 from support.alerts import Alerts
+
+
+@pytest.mark.parametrize("url", ["host=db passwd=geheim", "postgresql://u:%00geheim@db/app"])
+def test_a_string_that_libpq_can_not_read_is_refused(url: str) -> None:
+    """What only libpq finds wrong is an error of ours that names the variable and repeats nothing."""
+    with pytest.raises(DatabaseRefused, match="PGGIT_ALERTD_DATABASE_URL can't be used") as raised:
+        Database(url)
+    assert "geheim" not in str(raised.value)
+
+
+def accustom(dsn: str, **customs: str) -> None:
+    """Give a database settings of its own, as an administrator would."""
+    name = sql.Identifier(str(conninfo_to_dict(dsn)["dbname"]))
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for setting, value in customs.items():
+            statement = sql.SQL("ALTER DATABASE {} SET {} = {}")
+            connection.execute(statement.format(name, sql.Identifier(setting), sql.Literal(value)))
+
+
+CUSTOMS = {"datestyle": "German", "intervalstyle": "sql_standard", "standard_conforming_strings": "off"}
+
+
+@pytest.mark.servers
+async def test_a_database_s_own_customs_are_set_aside(database: str) -> None:
+    """Dates, intervals and strings are read as ever where the database writes them in another way, by all commands."""
+    accustom(database, **CUSTOMS)
+    pool = Database(database)
+    await pool.open()
+    try:
+        jobs = await pool.fetch("check_jobs")
+        assert jobs
+        assert await pool.fetch("explain_alert", {"alert_id": 1}) == []
+    finally:
+        await pool.close()
+    assert (await migrate.status(database)).up_to_date
+    await migrate.up(database)
+
+
+async def test_customs_are_set_aside_behind_a_pooler_too(database: str, pgbouncer: str) -> None:
+    """PgBouncer carries what we set along, so whichever server process answers keeps it."""
+    accustom(database, datestyle="German", standard_conforming_strings="off")
+    pool = Database(pgbouncer)
+    await pool.open()
+    try:
+        asked = [pool.fetch("check_jobs") for _ in range(20)]
+        assert all(await asyncio.gather(*asked))
+    finally:
+        await pool.close()
+
+
+@pytest.mark.servers
+async def test_statements_see_what_is_committed_whatever_the_default(database: str) -> None:
+    """In a database that is serializable by default the daemon is not, so it takes no part in others' conflicts."""
+    accustom(database, default_transaction_isolation="serializable")
+    pool = Database(database)
+    await pool.open()
+    try:
+        async with pool.connection() as connection:
+            row = await (await connection.execute("SHOW transaction_isolation")).fetchone()
+            assert row == ("read committed",)
+    finally:
+        await pool.close()
 
 
 async def test_a_statement_that_waits_for_a_lock_ends_in_time(database: str) -> None:
@@ -85,7 +151,7 @@ async def test_statements_that_follow_one_another_meet_the_same_server_process(d
         async with pool.connection() as connection:
             first = connection.info.backend_pid
         for _ in range(3):
-            assert await pool.fetch("backend_pid") == [(first,)]
+            assert (await pool.fetch("backend_pid"))[0][0] == first
         assert last != first
     finally:
         await pool.close()

@@ -44,14 +44,19 @@ class Path:
         self.shortcut = Shortcut(work, clock, horizon_critical=DAY, horizon=DAY / 6)
         self.shortcut.told = self.told.append
         self.shortcut.wake = self._wake
-        self.shortcut.idle = True
 
     def _wake(self) -> None:
         self.woken += 1
 
+    def ask(self) -> bool:
+        """Ask while the dispatcher sleeps."""
+        with self.shortcut.open():
+            return self.shortcut.ask()
+
     async def claim(self) -> list[str]:
-        """Claim for all lanes; return the operations."""
+        """Claim for all lanes and report, as the dispatcher does; return the operations."""
         claims = await self.shortcut.claim(rooms(), take_expired=True, known={})
+        self.shortcut.report()
         return [claim.alert.operation_type for claim in claims]
 
 
@@ -79,7 +84,7 @@ async def test_what_was_due_before_is_claimed_too(alerts: Alerts, pool: Database
     await alerts.alert("commit", alert_type="ANOMALY")
     await alerts.alert("push")
     path = Path(store(pool), SystemClock())
-    assert path.shortcut.ask()
+    assert path.ask()
     assert await path.claim() == ["commit", "commit"]
     assert path.told == [Routed(2, 1, 0, {"no_matching_setting": 1})]
 
@@ -88,7 +93,7 @@ async def test_nothing_to_route_and_nothing_due(alerts: Alerts, pool: Database) 
     """On empty tables nothing is claimed, and the router is woken: the notification was for something else."""
     assert await alerts.value("SELECT count(*) FROM pggit.performance_alerts") == 0
     path = Path(store(pool), SystemClock())
-    assert path.shortcut.ask()
+    assert path.ask()
     assert await path.claim() == []
     assert path.told == [Routed(0, 0, 0, {}), None]
 
@@ -99,7 +104,7 @@ async def test_without_being_asked_it_only_claims(alerts: Alerts, pool: Database
     await alerts.alert("commit")
     path = Path(store(pool), SystemClock())
     assert await path.claim() == []
-    assert path.shortcut.ask()
+    assert path.ask()
     assert await path.claim() == ["commit"]
     await alerts.alert("commit")
     assert await path.claim() == []
@@ -110,10 +115,8 @@ async def test_a_dispatcher_that_is_at_work_is_not_asked(alerts: Alerts, pool: D
     """While the dispatcher claims, routing is the router's; what the dispatcher can't serve goes back to it, once."""
     await alerts.alert("commit")
     path = Path(store(pool), SystemClock())
-    path.shortcut.idle = False
     assert not path.shortcut.ask()
-    path.shortcut.idle = True
-    assert path.shortcut.ask()
+    assert path.ask()
     path.shortcut.decline()
     path.shortcut.decline()
     assert path.told == [None]
@@ -127,7 +130,7 @@ async def test_a_storm_is_left_to_the_router(alerts: Alerts, pool: Database) -> 
     for number in range(FEW + 5):
         await alerts.alert(f"operation {number}")
     path = Path(store(pool), SystemClock())
-    assert path.shortcut.ask()
+    assert path.ask()
     assert len(await path.claim()) == 10, "one destination has ten slots"
     assert path.told == [Routed(FEW, FEW, 0, {}), None]
     assert await alerts.value("SELECT count(*) FROM pggit.alert_outbox") == 5
@@ -139,7 +142,7 @@ async def test_after_a_failure_the_router_is_told(alerts: Alerts, pool: Database
     await alerts.alert("commit")
     path = Path(store(pool), SystemClock())
     await alerts.rows("REVOKE UPDATE ON pggit.alert_notification_queue FROM pggit_alertd_daemon")
-    assert path.shortcut.ask()
+    assert path.ask()
     with pytest.raises(DatabaseError):
         await path.claim()
     assert path.told == [None]
@@ -161,8 +164,8 @@ async def test_a_slow_transaction_closes_it_for_a_while(alerts: Alerts, pool: Da
     await alerts.setting(pattern="*")
     await alerts.alert("commit")
     path = Path(Slow(pool, "w1", clock), clock)
-    assert path.shortcut.ask()
+    assert path.ask()
     assert await path.claim() == ["commit"]
-    assert not path.shortcut.ask()
+    assert not path.ask()
     clock.seconds += AFTER_SLOW_SECONDS + 1
-    assert path.shortcut.ask()
+    assert path.ask()

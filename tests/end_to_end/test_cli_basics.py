@@ -131,6 +131,17 @@ async def test_config_tells_where_each_value_comes_from_and_what_is_odd() -> Non
     assert "warning: PGGIT_ALERTD_SHUTDOWN_GRASE is not a setting" in plain.err
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("pagerduty_url", "https://10.0.0.1"), ("email_from", "ü@example.com"), ("smtp_url", "smtp://h:0?tls=none")],
+)
+async def test_config_refuses_what_the_daemon_would_refuse(name: str, value: str) -> None:
+    """What only a channel can judge is judged before the daemon is started with it; the variable is named."""
+    ended = await alertd("config", database_url=URL, **{"email_from": "a@b.example", name: value})
+    assert ended.status == 78
+    assert f"PGGIT_ALERTD_{name.upper()}" in ended.err
+
+
 async def test_an_error_nobody_foresaw_is_shown_with_secrets_masked() -> None:
     """A fault of the program gives a traceback for the report, the status 70, and no password."""
     script = (

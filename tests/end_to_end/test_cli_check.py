@@ -355,7 +355,63 @@ async def test_mail_settings_without_a_mail_server_fail(database: str) -> None:
     add_setting(database, "email", {"email": ADDRESS})
     setting = named(await checked(settings_for(database)), "notification setting 1")
     assert setting.status is Status.FAILED
-    assert "PGGIT_ALERTD_SMTP_URL" in setting.message
+    assert "set PGGIT_ALERTD_SMTP_URL" in setting.message
+    assert "Mend the row" not in setting.message
+
+
+@pytest.mark.parametrize(
+    ("config", "word"),
+    [
+        (None, "null"),
+        ("text", "a string"),
+        ([], "an array"),
+        (7, "a number"),
+        (0.5, "a number"),
+        (True, "true or false"),
+    ],
+)
+async def test_a_config_that_is_no_object_is_named_in_json_s_words(database: str, config: Any, word: str) -> None:
+    """People wrote JSON, so they are not told of Python's types; the row is what needs mending."""
+    add_setting(database, "slack", config)
+    setting = named(await checked(settings_for(database)), "notification setting 1")
+    assert setting.message.startswith(f"The config is {word}; put a JSON object such as ")
+    assert "Mend the row" in setting.message
+
+
+async def test_an_enormous_config_is_told_in_the_same_words_as_by_sql(database: str) -> None:
+    """A key of 1 MB is one problem with one name, in `check` as in the warning at the INSERT."""
+    config = {"service_key": "k" * 1_000_000}
+    add_setting(database, "pagerduty", config)
+    setting = named(await checked(settings_for(database)), "notification setting 1")
+    with psycopg.connect(database) as connection:
+        statement = "SELECT pggit.notification_setting_problem('pagerduty', %s)"
+        row = connection.execute(statement, (json.dumps(config),)).fetchone()
+    assert row is not None
+    assert setting.message.startswith(f"{row[0]}. ")
+
+
+async def test_keys_that_no_channel_looks_at_are_named(database: str, http: HttpSink) -> None:
+    """A misspelt key is a warning that lists the known ones, and shows nothing secret that stands in its place."""
+    webhook = http.slack_url(TOKEN)
+    add_setting(database, "slack", {"webhook": webhook, "chanel": "#ops"})
+    add_setting(database, "pagerduty", {"service_key": ROUTING_KEY, webhook: 1, **dict.fromkeys("abcdef", 1)})
+    add_setting(database, "slack", {"webhok": webhook})
+    add_setting(database, "slack", {"webhook": webhook, "chanel": "#ops"}, enabled=False)
+    found = await checked(settings_for(database, http))
+    said = {each.name: each.message for each in found if "keys that are ignored" in each.message}
+    assert said["notification setting 1"] == (
+        "config has keys that are ignored: chanel; slack knows webhook, webhook_url and channel"
+    )
+    assert "and 2 more; pagerduty knows routing_key and service_key" in said["notification setting 2"]
+    assert "webhok" in said["notification setting 3"]
+    assert "notification setting 4" not in said
+
+
+async def test_a_setting_whose_enabled_is_null_is_told_to_be_disabled(database: str) -> None:
+    """NULL is neither yes nor no; what it amounts to is said."""
+    add_setting(database, "slack", {"webhook": "https://hooks.slack.com/services/T0/B0/x"}, enabled=None)
+    setting = named(await checked(settings_for(database)), "notification setting 1")
+    assert (setting.status, "treated as disabled" in setting.message) == (Status.WARNING, True)
 
 
 async def test_a_job_that_is_overdue_is_warned_of(database: str) -> None:

@@ -201,9 +201,9 @@ async def test_an_unknown_setting_is_answered_with_those_there_are(bench: Bench,
         ("slack", {"webhook": "no URL at all"}, '"webhook"'),
         ("slack", {}, 'no "webhook"'),
         ("pagerduty", {"service_key": "short"}, "it has 5 characters"),
-        ("email", [], "The config is a list"),
+        ("email", [], "The config is an array"),
     ],
-    ids=["no URL", "empty", "short key", "list"],
+    ids=["no URL", "empty", "short key", "array"],
 )
 async def test_a_setting_that_can_not_be_used_says_what_to_mend(
     bench: Bench, channel: str, config: Any, says: str

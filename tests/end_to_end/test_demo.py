@@ -1,11 +1,15 @@
 """The demo as a newcomer runs it."""
 
+import contextlib
+import itertools
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,3 +82,41 @@ def test_a_folder_with_other_things_in_it_is_left_alone(folder: Path) -> None:
     assert status == 1
     assert "/proc/nowhere can't be made" in told
     assert "Traceback" not in told
+
+
+def children(folder: Path) -> list[int]:
+    """Return a handle for each process that was started with temporary files in `folder`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and f"TMPDIR={folder}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(os.pidfd_open(int(entry.name)))
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels tell no child of its parent's end")
+def test_a_demo_that_is_killed_leaves_nothing_running(folder: Path) -> None:
+    """Daemon and database end with the demo, even if it could not say goodbye."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "pggit_alertd", "demo", "--stay"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"},
+    ) as running:
+        assert running.stdout is not None
+        told = list(itertools.takewhile(lambda line: "console: " not in line, running.stdout))
+        handles = children(folder)
+        running.kill()
+    # The demo itself, its daemon and the postmaster at least.
+    assert len(handles) > 2, told
+    gone = select.poll()
+    for handle in handles:
+        gone.register(handle, select.POLLIN)
+    deadline = time.monotonic() + 30
+    while handles and time.monotonic() < deadline:
+        for handle, _ in gone.poll(1000):
+            gone.unregister(handle)
+            handles.remove(handle)
+            os.close(handle)
+    assert handles == []

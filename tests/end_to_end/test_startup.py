@@ -128,6 +128,27 @@ async def test_the_schema_does_not_fit(set_up: Stage, spoil: str, mend: str, rea
     await works(set_up, daemon)
 
 
+async def test_the_database_has_customs_of_its_own(set_up: Stage) -> None:
+    """Dates, intervals, strings and transactions with other defaults than PostgreSQL's own change no delivery."""
+    name = await set_up.alerts.value("SELECT quote_ident(current_database())")
+    for custom in (
+        "DateStyle = 'SQL, DMY'",
+        "IntervalStyle = 'iso_8601'",
+        "TimeZone = 'Asia/Kolkata'",
+        "standard_conforming_strings = off",
+        "default_transaction_isolation = 'serializable'",
+        "search_path = 'nowhere'",
+    ):
+        await set_up.alerts.rows(f"ALTER DATABASE {name} SET {custom}")
+    await set_up.slack()
+    daemon = await set_up.run()
+    await set_up.alerts.alert(operation="back\\slash 'n \"quote")
+    await set_up.settled(1)
+    assert await set_up.statuses() == {"sent": 1}
+    assert not [event for event in daemon.events if event["level"] not in {"info", "debug"}]
+    assert await daemon.stop() == 0
+
+
 async def test_the_port_is_taken(set_up: Stage) -> None:
     """A taken port ends the program with 1, so that it is started again, and one line that names the variable."""
     taken = bind("127.0.0.1", 0)

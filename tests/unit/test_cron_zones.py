@@ -48,7 +48,7 @@ def walked(
 
 
 @pytest.mark.parametrize(("name", "moment"), MOMENTS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_slots_over_a_change_of_the_clocks_are_those_of_the_wall_clock(
     name: str, moment: str, data: st.DataObject
@@ -109,7 +109,7 @@ def test_the_limit_cuts_and_the_next_slot_is_always_known() -> None:
     assert rare == [utc("2028-02-28T23:00")]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(start=st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)), cut=st.integers(1, 400))  # noqa: DTZ001
 def test_expanding_in_pieces_is_expanding_at_once(start: datetime, cut: int) -> None:
     """Where one expansion ends the next goes on: no slot is lost and none comes twice."""

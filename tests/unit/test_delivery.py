@@ -30,6 +30,7 @@ class Local:
     """A channel whose receiver is a function in this process."""
 
     name = "slack"
+    keys = ("webhook",)
     deadline = 20.0
 
     def __init__(self, clock: HandClock, reply: Callable[[], Awaitable[Receipt]]) -> None:

@@ -21,6 +21,7 @@ class Receiver:
     """Answers at once, or lets those wait whose key it is told."""
 
     name = "slack"
+    keys = ("webhook",)
     deadline = 20.0
 
     def __init__(self, waiting: frozenset[str] = frozenset(), *, all_wait: bool = False) -> None:

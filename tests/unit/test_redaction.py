@@ -93,6 +93,16 @@ def test_values_under_a_telling_name_are_masked(name: str) -> None:
     assert redactor.event({"outer": [{name: ["x"]}]}) == {"outer": [{name: MASK}]}
 
 
+def test_a_number_under_a_webhook_s_name_is_a_count() -> None:
+    """A webhook is a URL, so a number there hides nothing; under a password's name a number may be the secret."""
+    redactor = Redactor()
+    for number in (20, 2.5, "20", "2.5"):
+        assert redactor.named("WEBHOOK_CONCURRENCY", number) == number
+        assert redactor.named("password", number) == MASK
+    for other in ("T00/B00/x", "20 T00", "1" * 32, ["20"], {"n": 1}):
+        assert redactor.named("webhooks", other) == MASK
+
+
 @pytest.mark.parametrize("name", ["channel", "dedup_key", "config_hash", "attempt", "event", "key", "tokenless"[:3]])
 def test_values_under_other_names_are_shown(name: str) -> None:
     """Names of the product's own that only sound alike are left."""

@@ -5,13 +5,16 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg import pq
 from pydantic import SecretStr, ValidationError
 
 from pggit_alertd.channel_options import channel_options
 from pggit_alertd.channels import NAMES
 from pggit_alertd.errors import SettingsError
+from pggit_alertd.redaction import Redactor
 from pggit_alertd.settings import Settings
-from pggit_alertd.settings.values import span
+from pggit_alertd.settings.sources import variable
+from pggit_alertd.settings.values import LIBPQ_OPTIONS, span
 
 URL = "postgresql://alertd:geheim-9f8e7d6c@db.example.com:5432/app"
 P = "PGGIT_ALERTD_"
@@ -137,6 +140,19 @@ def test_a_bad_value_is_told_with_its_mend(name: str, value: str, words: str) ->
     assert len(told[0]) < 400
 
 
+@pytest.mark.parametrize("value", ["host=db passwrd=geheim", "postgresql://u@h/db?Password=geheim"])
+def test_an_option_that_libpq_does_not_know_is_told_with_a_guess(value: str) -> None:
+    """A slip in an option's name stops the settings, not the program, and the likely name is given."""
+    assert problems(DATABASE_URL=value) == [
+        f"{P}DATABASE_URL: has an option that PostgreSQL doesn't know; write password=…"
+    ]
+
+
+def test_the_options_known_are_those_of_libpq() -> None:
+    """The list refuses nothing that the libpq at hand would take."""
+    assert {option.keyword.decode() for option in pq.Conninfo.get_defaults()} <= LIBPQ_OPTIONS
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -147,6 +163,7 @@ def test_a_bad_value_is_told_with_its_mend(name: str, value: str, words: str) ->
         "host=db dbname=app user=alertd password='it\\'s geheim'",
         "service=alerts",
         "dbname=app options='-c search_path=pggit' password=",
+        "postgresql://u@h/db?ssl=true&sslmode=require&",
     ],
 )
 def test_connection_strings_that_libpq_takes(value: str) -> None:
@@ -166,6 +183,10 @@ def test_connection_strings_that_libpq_takes(value: str) -> None:
         "postgresql://u:geheim@h:99999/db",
         "host=db password='geheim",
         "host = db geheim",
+        "host=db passwd=geheim",
+        "host=db geheim=1 password=geheim",
+        "postgresql://u@h/db?passwd=geheim",
+        "postgresql://u:ge?heim=1@h/db",
     ],
 )
 def test_connection_strings_that_fail_show_no_password(value: str) -> None:
@@ -268,11 +289,13 @@ def test_unwise_values_are_warned_of() -> None:
             *load(SHUTDOWN_GRACE="45").warnings,
             *load(EMAIL_FROM="a@b.example").warnings,
             *load(EMAIL_FROM="a@b.example", SMTP_URL="smtp://u:p@h?tls=none").warnings,
+            *load(MAIL_TEMPLATES="/nonexistent/templates").warnings,
         )
     )
     assert "SHUTDOWN_GRACE is 45s" in told
     assert "no mail can be sent" in told
     assert "password without TLS" in told
+    assert "MAIL_TEMPLATES names no folder" in told
 
 
 def test_the_heartbeat_url_is_a_secret_but_for_its_host() -> None:
@@ -290,3 +313,12 @@ def test_a_heartbeat_url_that_can_not_be_is_told_without_being_shown(url: str) -
     (line,) = problems(HEARTBEAT_URL=url)
     assert line.startswith(f"{P}HEARTBEAT_URL: ")
     assert "geheim" not in line
+
+
+def test_the_log_of_the_start_shows_every_number() -> None:
+    """Passing through the log's redaction masks no setting that is a number: operators look for them there."""
+    settings = load()
+    logged = Redactor(settings.secret_values()).event({"event": "starting", "settings": settings.redacted()})
+    numbers = [variable(name) for name in Settings.model_fields if type(getattr(settings, name)) in {int, float}]
+    assert len(numbers) > 20
+    assert {name: logged["settings"][name] for name in numbers} == {name: settings.redacted()[name] for name in numbers}

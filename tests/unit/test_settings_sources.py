@@ -87,6 +87,15 @@ def test_a_misspelt_variable_is_a_warning_with_a_guess() -> None:
     )
 
 
+def test_a_misspelt_variable_is_told_while_another_is_wrong() -> None:
+    """What stops the start doesn't hide the names that are no settings: all are told at once, problems first."""
+    assert problem(**{f"{P}CONCURENCY": "5", f"{P}HTTP_PORT": "x", f"{P}QQQQ": "x"}).splitlines() == [
+        f"{P}HTTP_PORT: 'x' is not a whole number; write one from 0 to 65535",
+        f"{P}CONCURENCY is not a setting and is ignored; did you mean {P}CONCURRENCY?",
+        f"{P}QQQQ is not a setting and is ignored; `pggit-alertd config` lists the settings there are",
+    ]
+
+
 def test_kubernetes_service_variables_are_not_warned_of() -> None:
     """A Service called pggit-alertd puts variables with our prefix into every pod; they are none of our business."""
     settings = load(

@@ -72,6 +72,24 @@ async def test_every_page_shows_what_is_there(database: str) -> None:
         assert "two operations failed" in words(await stage.page("/schedule"))
 
 
+async def test_instants_beyond_the_calendar_spoil_no_page(database: str) -> None:
+    """An application may write any timestamp PostgreSQL knows; the pages show it as the nearest that Python knows."""
+    await fill(database)
+    alerts = await Alerts.connect(database)
+    statement = (
+        "UPDATE pggit.performance_alerts SET created_at = %s::timestamp, acknowledged_at = %s WHERE alert_id = %s"
+    )
+    odd = ("infinity", "-infinity", "0044-03-15 BC", "20000-01-01")
+    for number, instant in enumerate(odd, 1):
+        await alerts.rows(statement, instant, instant, number)
+    await alerts.close()
+    async with console(database) as stage:
+        for page in (*PAGES, *(f"/alerts/{number}" for number in range(1, len(odd) + 1))):
+            assert await stage.page(page)
+        assert "9999-12-30" in words(await stage.page("/alerts/1"))
+        assert "0001-01-02" in words(await stage.page("/alerts/2"))
+
+
 async def test_an_alert_has_its_trail_in_order(database: str) -> None:
     """An alert's page shows the alert, its notification and every attempt, oldest first, with reason and duration."""
     await fill(database)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from pggit_alertd.channels import configs
 from pggit_alertd.channels.masking import scrub, variants
 from pggit_alertd.channels.recipients import recipient_digest
-from pggit_alertd.errors import DestinationError
+from pggit_alertd.errors import ChannelNotReady, DestinationError
 from pggit_alertd.model import Delivered, Notification, Permanent, Reason, Receipt, Scope, Transient
 from pggit_alertd.rendering import apprise as rendering
 
@@ -83,6 +83,7 @@ class AppriseChannel:
     """
 
     name = "apprise"
+    keys = ("url", "urls")
 
     def __init__(self, *, deadline: float, threads: int = 40, allow_insecure: bool = False) -> None:
         self.deadline = deadline
@@ -94,7 +95,7 @@ class AppriseChannel:
     def parse(self, config: Mapping[str, Any]) -> AppriseDestination:
         """Return the destination; what a plugin thinks of its URL shows when it is used.
 
-        Raises DestinationError naming `url` or `urls`, or saying how to install the library.
+        Raises DestinationError naming `url` or `urls`, ChannelNotReady saying how to install the library.
         """
         config = configs.mapping(config, EXAMPLE)
         key, value = configs.first_of(config, ("url", "urls"), EXAMPLE)
@@ -103,7 +104,7 @@ class AppriseChannel:
             raise DestinationError(f'"{key}" must be an Apprise URL or a list of one to {URLS_LIMIT}: {EXAMPLE}.')
         urls = tuple(dict.fromkeys(self._url(key, entry) for entry in entries))
         if importlib.util.find_spec("apprise") is None:
-            raise DestinationError(f"{INSTALL}.")
+            raise ChannelNotReady(f"{INSTALL}.")
         schemes = tuple(dict.fromkeys(url.partition("://")[0] for url in urls))
         return AppriseDestination(urls, schemes, variants([*urls, *(part for url in urls for part in _parts(url))]))
 

@@ -24,7 +24,7 @@ from pggit_alertd.channels.recipients import REFUSED, parse_address, parse_recip
 from pggit_alertd.channels.smarthost import VARIABLE, parse_smtp_url
 from pggit_alertd.channels.smtp_pool import NoConnectionError, SmtpConnection, SmtpPool
 from pggit_alertd.channels.smtp_replies import Step, Verdict, judge
-from pggit_alertd.errors import DestinationError, RenderingError, SettingsError
+from pggit_alertd.errors import ChannelNotReady, DestinationError, RenderingError, SettingsError
 from pggit_alertd.model import Delivered, Notification, Permanent, Reason, Receipt, Scope, Transient
 from pggit_alertd.rendering import mail as rendering
 
@@ -92,6 +92,7 @@ class EmailChannel:
     """Hands mail to the smarthost."""
 
     name = "email"
+    keys = ("to", "cc", "email")
 
     def __init__(
         self,
@@ -115,12 +116,12 @@ class EmailChannel:
         self._pool = SmtpPool(parse_smtp_url(smtp_url), tls_context, connections) if smtp_url else None
 
     def parse(self, config: Mapping[str, Any]) -> EmailDestination:
-        """Return the destination. Raises DestinationError naming `to`, `cc`, `email`, or the variable not set."""
+        """Return the destination. Raises DestinationError naming the key, or ChannelNotReady naming the variable."""
         to, cc = parse_recipients(config)
         if self._pool is None:
-            raise DestinationError(f"There is no mail server to send through; set {VARIABLE} and restart.")
+            raise ChannelNotReady(f"There is no mail server to send through; set {VARIABLE} and restart.")
         if self._sender is None:
-            raise DestinationError("There is no address to send from; set PGGIT_ALERTD_EMAIL_FROM and restart.")
+            raise ChannelNotReady("There is no address to send from; set PGGIT_ALERTD_EMAIL_FROM and restart.")
         return EmailDestination(to, cc)
 
     def render(self, notification: Notification, destination: EmailDestination) -> MailMessage:

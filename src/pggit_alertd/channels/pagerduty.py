@@ -45,6 +45,7 @@ class PagerDutyChannel:
     """Posts events."""
 
     name = "pagerduty"
+    keys = ("routing_key", "service_key")
 
     def __init__(
         self,

@@ -21,6 +21,10 @@ class Channel(Protocol[D, M]):
     deadline: float
     """Seconds after which the dispatcher cancels `send`; the lease is three times the longest of them."""
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What a config may hold; any other key is ignored, and `check` tells of it."""
+
     def parse(self, config: Mapping[str, Any]) -> D:
         """Return the destination a setting's config describes. Raises DestinationError naming the key to mend."""
 

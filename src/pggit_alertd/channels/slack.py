@@ -74,6 +74,7 @@ class SlackChannel:
     """Posts to incoming webhooks."""
 
     name = "slack"
+    keys = ("webhook", "webhook_url", "channel")
 
     def __init__(self, client: HttpClient, *, deadline: float, allow_insecure: bool = False) -> None:
         self.deadline = deadline

@@ -67,6 +67,7 @@ class WebhookChannel:
     """Posts signed JSON."""
 
     name = "webhook"
+    keys = ("url", "secret", "headers")
 
     def __init__(
         self,

@@ -5,19 +5,21 @@ from collections.abc import MutableSequence, Sequence
 from typing import Any
 
 from pggit_alertd import logs
-from pggit_alertd.channels import Channel
+from pggit_alertd.channels import Channel, configs
 from pggit_alertd.channels.email import EmailDestination
 from pggit_alertd.checks.result import CheckResult, Status
 from pggit_alertd.database.pool import Database
-from pggit_alertd.errors import DestinationError
+from pggit_alertd.errors import ChannelNotReady, DestinationError
 from pggit_alertd.model import Delivered, Permanent, Reason, Receipt, Severity, Transient
-from pggit_alertd.notification_settings import NAME_LIMIT, Channels, Setting, load, parse
+from pggit_alertd.notification_settings import NAME_LIMIT, Channels, Setting, decoded, load, parse
 from pggit_alertd.redaction import text
 from pggit_alertd.rendering.text import one_line
 
 # No alert is of type ESCALATION: it is for settings that are reached by an escalation chain only.
 ALERT_TYPES = ("THRESHOLD_EXCEEDED", "ANOMALY", "DEGRADATION", "SYSTEM", "ESCALATION")
 PROBES_AT_ONCE = 10
+KEY_LIMIT = 40
+KEYS_SHOWN = 5
 _ANY = "*"
 _log = logs.get("checks")
 
@@ -32,10 +34,11 @@ async def settings(database: Database, channels: Channels, usable: MutableSequen
             parse(setting, channels)
         except DestinationError as error:
             found.append(_broken(name, setting, error))
-            continue
-        if setting.enabled:
-            usable.append(setting)
-            found += [CheckResult(name, Status.WARNING, each) for each in _deaf(setting)]
+        else:
+            if setting.enabled:
+                usable.append(setting)
+                found += [CheckResult(name, Status.WARNING, each) for each in _deaf(setting)]
+        found += [CheckResult(name, Status.WARNING, each) for each in _odd(setting, channels)]
     if not any(setting.enabled for setting in rows):
         what = "none is enabled" if rows else "there is none"
         mend = "UPDATE" if rows else "INSERT INTO"
@@ -56,6 +59,8 @@ def _broken(name: str, setting: Setting, error: DestinationError) -> CheckResult
     what = text(str(error))
     if not setting.enabled:
         return CheckResult(name, Status.WARNING, f"is disabled, and would fail if it were enabled: {what}")
+    if isinstance(error, ChannelNotReady):
+        return CheckResult(name, Status.FAILED, f"{what} The row itself needs no mending.")
     return CheckResult(name, Status.FAILED, f"{what} Mend the row in pggit.alert_notification_settings.")
 
 
@@ -68,6 +73,26 @@ def _deaf(setting: Setting) -> list[str]:
     if setting.severity not in {_ANY, *Severity}:
         given = one_line(setting.severity, 40) or "NULL"
         found.append(f"matches no alert: severity {given} is none of {_ANY}, {', '.join(Severity)}")
+    return found
+
+
+def _odd(setting: Setting, channels: Channels) -> list[str]:
+    """Return what was hardly meant so, though it is no obstacle."""
+    found = []
+    if setting.enabled is None:
+        found.append("enabled is NULL, and the row is treated as disabled; write TRUE or FALSE")
+    channel = channels.get(setting.channel or "")
+    if channel is None or setting.enabled is False:
+        return found
+    try:
+        unknown = configs.strangers(decoded(setting), channel.keys)
+    except DestinationError:
+        return found
+    if unknown:
+        names = ", ".join(text(one_line(each, KEY_LIMIT)) for each in unknown[:KEYS_SHOWN])
+        more = f" and {len(unknown) - KEYS_SHOWN} more" if len(unknown) > KEYS_SHOWN else ""
+        known = " and ".join([", ".join(channel.keys[:-1]), channel.keys[-1]])
+        found.append(f"config has keys that are ignored: {names}{more}; {channel.name} knows {known}")
     return found
 
 

@@ -20,10 +20,15 @@ from pggit_alertd.cli.reporting import (
 def config(as_json: AsJson = False) -> None:
     """Print the settings in force.
 
-    Each with where it comes from: default, environment, or the file that was named. Secrets are masked.
+    Each with where it comes from: default, environment, or the file that was named. Secrets are masked. What the
+    daemon would refuse at its start is refused here.
     """
+    from pggit_alertd import channels
+    from pggit_alertd.channel_options import channel_options
+
     with answering(as_json=as_json):
         settings = load_settings()
+        channels.build(channel_options(settings))
     rows = settings.effective()
     if as_json:
         listed = [{"variable": row.variable, "value": row.value, "origin": row.origin} for row in rows]

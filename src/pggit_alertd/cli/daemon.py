@@ -14,7 +14,8 @@ BODY_LIMIT = 65_536
 def run() -> None:
     """Run the daemon.
 
-    SIGTERM or SIGINT ends it in order, a second one at once. A database that is down or not migrated yet is waited for.
+    SIGTERM, SIGINT or SIGHUP ends it in order, a second one at once. A database that is down or not migrated yet is
+    waited for.
     """
     from pggit_alertd import logs
 

@@ -42,9 +42,10 @@ def embedded_binaries() -> Path:
     return Path(spec.origin).parent / "pginstall" / "bin"
 
 
-def _die_with_parent() -> None:
-    """Ask the kernel to stop the server when this process vanishes, so a killed demo leaves nothing running."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+def die_with_parent() -> None:
+    """Have the kernel interrupt this child when its parent vanishes, so that a killed demo leaves nothing running."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 class EmbeddedServer:
@@ -123,7 +124,7 @@ class EmbeddedServer:
                 stderr=log,
                 cwd=self.directory,
                 start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - only prctl
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - only prctl
                 **self._identity(),  # type: ignore[call-overload]
             )
         self._wait_until_ready()

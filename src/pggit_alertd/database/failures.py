@@ -71,6 +71,10 @@ _EXACT = {
         "Another transaction holds a lock; find it in pg_stat_activity, end it or wait, and run this again.",
     ),
     "57014": _Reading(DatabaseError, "The statement was canceled or hit statement_timeout; raise it for this role."),
+    "57P05": _Reading(
+        DatabaseUnavailable,
+        "This program waits idle by design; ALTER ROLE its role SET idle_session_timeout = 0.",
+    ),
     "40001": _Reading(DatabaseError, "Concurrent transactions collided; nothing was changed, so run this again."),
     "40P01": _Reading(
         DatabaseError, "Concurrent transactions blocked each other; nothing was changed, so run this again."

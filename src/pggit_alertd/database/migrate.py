@@ -37,6 +37,7 @@ from pggit_alertd.database.migrations import (
     pending,
     refuse_newer,
 )
+from pggit_alertd.database.pool import styled
 from pggit_alertd.database.schema_kind import Kind
 from pggit_alertd.errors import DatabaseError, SchemaError, SchemaMissing, SchemaOutdated, SchemaRefused
 
@@ -316,8 +317,10 @@ async def _transaction(dsn: str) -> AsyncIterator[AsyncConnection[Any]]:
             application_name="pggit-alertd migrate",
             connect_timeout=given.get("connect_timeout") or CONNECT_SECONDS,
         )
-        connection: AsyncConnection[Any] = await AsyncConnection.connect(conninfo)
+        connection: AsyncConnection[Any] = await AsyncConnection.connect(conninfo, autocommit=True)
         async with connection:
+            await styled(connection)
+            await connection.set_autocommit(False)
             await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
             yield connection
             await connection.rollback()

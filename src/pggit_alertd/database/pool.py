@@ -21,6 +21,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from pggit_alertd.cancellation import kept_cancellation
 from pggit_alertd.database import queries
 from pggit_alertd.database.failures import translate
+from pggit_alertd.database.instants import admit_all_instants
 from pggit_alertd.errors import DatabaseError, DatabaseUnavailable
 
 Connection = AsyncConnection[TupleRow]
@@ -31,6 +32,8 @@ TCP_USER_TIMEOUT_MS = 20_000
 # of messages it has sent dies with it.
 PATIENCE_SECONDS = 30.0
 
+_STYLE = {"DateStyle": "ISO", "IntervalStyle": "postgres", "standard_conforming_strings": "on"}
+
 # The pool reports each failed attempt to connect; the loops that wait for the database say it once, with the reason.
 logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 
@@ -39,15 +42,19 @@ def session(url: str, *, application: str, connect_timeout: float) -> str:
     """Return a connection string that notices a dead peer within half a minute and names us in pg_stat_activity.
 
     The session speaks UTF-8 whatever the database is kept in, so any text can be sent and the server judges it.
+    Raises DatabaseRefused for what libpq can't read, or an older one does not know.
     """
-    return make_conninfo(
-        url,
-        application_name=application,
-        client_encoding="UTF8",
-        connect_timeout=max(int(connect_timeout), 2),
-        tcp_user_timeout=TCP_USER_TIMEOUT_MS,
-        **KEEPALIVE,
-    )
+    try:
+        return make_conninfo(
+            url,
+            application_name=application,
+            client_encoding="UTF8",
+            connect_timeout=max(int(connect_timeout), 2),
+            tcp_user_timeout=TCP_USER_TIMEOUT_MS,
+            **KEEPALIVE,
+        )
+    except psycopg.Error as error:
+        raise translate(error) from error
 
 
 async def connect(conninfo: str) -> Connection:
@@ -78,11 +85,28 @@ class _Pool(AsyncConnectionPool[Connection]):
         self._pool = _Warmest()
 
 
+async def styled(connection: Connection) -> None:
+    """Have values written as psycopg reads them and queries mean them, if the database or the role has other customs.
+
+    The server reports these settings with the connection, so in the usual case this asks nothing.
+    """
+    reported = [connection.info.parameter_status(name) or "" for name in _STYLE]
+    if not all(found.startswith(usual) for found, usual in zip(reported, _STYLE.values(), strict=True)):
+        await connection.execute(queries.load("session_style").encode())
+
+
 async def _configure(connection: Connection) -> None:
-    """Prepare no statements behind a pooler: its next server process would not know them."""
+    """Prepare no statements behind a pooler, whose next server process would not know them; settle how we are isolated.
+
+    In a database that is serializable by default, we would make the application's own transactions fail. Behind a
+    pooler it stays so: what is set there would be set for whoever gets the server process next.
+    """
+    await styled(connection)
     row = await (await connection.execute(queries.load("backend_pid").encode())).fetchone()
     if row is None or row[0] != connection.info.backend_pid:
         connection.prepare_threshold = None
+    elif row[1] != "read committed":
+        await connection.execute(queries.load("session_isolation").encode())
 
 
 class Database:
@@ -182,6 +206,7 @@ class Database:
             limit = {"milliseconds": round(seconds * 1000)}
             await connection.execute(queries.load("console_session").encode(), limit)
             cursor = connection.cursor(row_factory=dict_row)
+            admit_all_instants(cursor)
             try:
                 for name, parameters in asked:
                     await cursor.execute(queries.load(name).encode(), parameters)

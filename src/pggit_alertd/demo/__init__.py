@@ -23,7 +23,7 @@ import psycopg
 from rich.console import Console
 
 from pggit_alertd.database import migrate
-from pggit_alertd.database.embedded import EmbeddedServer
+from pggit_alertd.database.embedded import EmbeddedServer, die_with_parent
 from pggit_alertd.demo.journey import Journey, Ledger, Outage, journeys, summary
 from pggit_alertd.demo.sinks import Answer, HttpSink, SmtpSink
 from pggit_alertd.demo.workload import operations, record, record_together, seed_history, slow
@@ -352,6 +352,7 @@ def _start(environment: Mapping[str, str], output: TextIO) -> subprocess.Popen[b
         stdout=output,
         stderr=output,
         start_new_session=True,
+        preexec_fn=die_with_parent,  # noqa: PLW1509 - only prctl
     )
 
 

@@ -419,7 +419,8 @@ class Settings(BaseSettings):
     def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
         """Read the environment and the files it names.
 
-        Raises SettingsError with one line for each problem: the variable, what is wrong, what to write instead.
+        Raises SettingsError with one line for each problem: the variable, what is wrong, what to write instead; then
+        one for each variable that looks like ours and is not.
         """
         found = gather(cls.model_fields, os.environ if environ is None else environ)
         problems = list(found.problems)
@@ -434,7 +435,8 @@ class Settings(BaseSettings):
         if problems:
             order = list(cls.model_fields)
             problems.sort(key=lambda problem: order.index(problem[0]))
-            raise SettingsError("\n".join(text for _, text in problems))
+            # A misspelt name is often why its setting is wrong, and nobody reads a warning that comes after the mend.
+            raise SettingsError("\n".join([*(text for _, text in problems), *found.warnings]))
         settings._origins = found.origins
         settings._warnings = (*found.warnings, *advice(settings))
         return settings

@@ -1,5 +1,6 @@
 """What two settings can't be together, and what is allowed but unwise."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -75,6 +76,10 @@ def advice(settings: "Settings") -> list[str]:
         )
     if settings.email_from is not None and settings.smtp_url is None:
         told.append(f"{variable('email_from')} is set without {variable('smtp_url')}: no mail can be sent")
+    if settings.mail_templates is not None and not Path(settings.mail_templates).is_dir():
+        told.append(
+            f"{variable('mail_templates')} names no folder that can be read here; mails look as if it were not set"
+        )
     if settings.smtp_url is not None:
         parts = urlsplit(settings.smtp_url.get_secret_value())
         if parts.password and parse_qs(parts.query).get("tls") == ["none"]:

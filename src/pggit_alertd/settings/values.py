@@ -4,9 +4,10 @@ A parser raises ValueError with "<what is wrong>; write <the mend>". The variabl
 the value are put in front by whoever reports it. Parsers of secrets never repeat what they were given.
 """
 
+import difflib
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parseaddr
@@ -22,6 +23,20 @@ _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|h|d)?", re.ASCII)
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 _CONNINFO = re.compile(r"""(?:\s*[a-z_]+\s*=\s*(?:'(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)+|(?=\s|$)))+\s*""", re.DOTALL)
+_PAIRS = re.compile(r"""(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)*))""")
+# What libpq 18 knows; in a URL it takes ssl too, for JDBC's sake. An older one says itself what it does not know.
+LIBPQ_OPTIONS = frozenset(
+    {
+        "application_name", "channel_binding", "client_encoding", "connect_timeout", "dbname",
+        "fallback_application_name", "gssdelegation", "gssencmode", "gsslib", "host", "hostaddr", "keepalives",
+        "keepalives_count", "keepalives_idle", "keepalives_interval", "krbsrvname", "load_balance_hosts",
+        "max_protocol_version", "min_protocol_version", "oauth_client_id", "oauth_client_secret", "oauth_issuer",
+        "oauth_scope", "options", "passfile", "password", "port", "replication", "require_auth", "requirepeer",
+        "scram_client_key", "scram_server_key", "service", "ssl_max_protocol_version", "ssl_min_protocol_version",
+        "sslcert", "sslcertmode", "sslcompression", "sslcrl", "sslcrldir", "sslkey", "sslkeylogfile", "sslmode",
+        "sslnegotiation", "sslpassword", "sslrootcert", "sslsni", "target_session_attrs", "tcp_user_timeout", "user",
+    }
+)  # fmt: skip
 _ESCAPES = "if the password holds one of @ : / ? # %, write that as %40 %3A %2F %3F %23 %25"
 HIGHEST_PORT = 65_535
 
@@ -174,6 +189,7 @@ def _database(text: str) -> str:
     if "://" not in text:
         if not _CONNINFO.fullmatch(text):
             raise ValueError(f"is neither a postgresql:// URL nor key=value pairs; {mend}")
+        _options_known([name for name, _, _ in _PAIRS.findall(text)], LIBPQ_OPTIONS, mend)
         return text
     scheme = text.partition("://")[0]
     if scheme not in {"postgresql", "postgres"}:
@@ -189,7 +205,19 @@ def _database(text: str) -> str:
         port = re.fullmatch(r"(?:\[[^\]]*\]|[^:\[\]]*)(?::(\d*))?", place)
         if port is None or int(port[1] or 0) > HIGHEST_PORT:
             raise ValueError(f"has no host:port where one belongs; {mend}; {_ESCAPES}")
+    query = text.partition("?")[2]
+    _options_known(
+        [unquote(each.partition("=")[0]) for each in query.split("&") if each], {*LIBPQ_OPTIONS, "ssl"}, mend
+    )
     return text
+
+
+def _options_known(names: Iterable[str], known: Collection[str], mend: str) -> None:
+    """Raise ValueError for an option that libpq would refuse. It is not repeated: it may be a piece of a password."""
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name.lower(), sorted(known), n=1)
+            raise ValueError(f"has an option that PostgreSQL doesn't know; {f'write {close[0]}=…' if close else mend}")
 
 
 def _mail_server(text: str) -> str:
@@ -279,7 +307,7 @@ def passwords(text: str) -> set[str]:
         userinfo = parts.netloc.rpartition("@")[0]
         found = {userinfo.partition(":")[2]} | {value for name, value in parse_qsl(parts.query) if "password" in name}
         return {form for password in found if password for form in (password, unquote(password))}
-    pairs = re.finditer(r"""(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)*))""", text)
+    pairs = _PAIRS.finditer(text)
     written = {pair[2] if pair[3] is None else pair[3] for pair in pairs if "password" in pair[1]}
     return {form for password in written if password for form in (password, re.sub(r"\\(.)", r"\1", password))}
 
