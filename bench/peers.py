@@ -49,7 +49,7 @@ EMPTY = {
     "pgqueuer": "TRUNCATE pgqueuer, pgqueuer_log",
     "procrastinate": "TRUNCATE procrastinate_jobs, procrastinate_events CASCADE",
 }
-WIDTHS = {"ours": (50, 500), "pgqueuer": (50, 125, 500), "procrastinate": (50,)}
+WIDTHS = {"ours": (50, 500, 1000), "pgqueuer": (50, 125, 500), "procrastinate": (50,)}
 """Slots per destination, batch, concurrency; each round tries all, and the best median counts."""
 ALERT = """
 INSERT INTO pggit.performance_alerts (metric_id, operation_type, alert_type, severity, baseline_p99_microseconds,

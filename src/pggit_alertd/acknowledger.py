@@ -50,6 +50,7 @@ class Acknowledger:
         self._interval = interval
         self._high_water = high_water
         self._waiting: deque[Ack] = deque()
+        metrics.unacknowledged.set_function(lambda: len(self._waiting))
         self._arrived = asyncio.Event()
         self._enough = asyncio.Event()
         self._backoff = RetrySchedule(base=0.2, cap=5.0)
@@ -63,11 +64,11 @@ class Acknowledger:
         """Take a result. Never waits and never fails."""
         self._waiting.append(ack)
         self._arrived.set()
-        if len(self._waiting) >= self._batch:
+        waiting = len(self._waiting)
+        if waiting >= self._batch:
             self._enough.set()
-        if len(self._waiting) >= self._high_water:
+        if waiting >= self._high_water:
             self._congested = True
-        self._metrics.unacknowledged.set(len(self._waiting))
 
     @property
     def congested(self) -> bool:
@@ -144,7 +145,6 @@ class Acknowledger:
         for _ in batch:
             self._waiting.popleft()
         self._suspects = max(0, self._suspects - len(batch))
-        self._metrics.unacknowledged.set(len(self._waiting))
         self.stored(batch)
         if len(self._waiting) >= self._batch:
             self._enough.set()

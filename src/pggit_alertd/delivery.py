@@ -3,7 +3,6 @@
 Nothing here touches the database. Whatever happens, an Ack comes out: a claim without one would wait for its lease.
 """
 
-import asyncio
 import json
 from collections.abc import Mapping
 from datetime import timedelta
@@ -14,6 +13,7 @@ from pggit_alertd import logs
 from pggit_alertd.backoff import RetrySchedule, told_wait
 from pggit_alertd.channels.protocol import Channel
 from pggit_alertd.clock import Clock
+from pggit_alertd.deadline import within
 from pggit_alertd.errors import DestinationError
 from pggit_alertd.model import Ack, Claim, Delivered, Outcome, Permanent, Reason, Receipt, Scope, Transient, Verdict
 
@@ -119,7 +119,10 @@ class Deliverer:
             )
         if claim.give_up_in <= 0:
             return self._ack(claim, Outcome.FAILED, Reason.EXPIRED, _expiry(claim), expired=True)
-        pause = max(claim.paused_for, self._paused.get(claim.destination_key or "", 0.0) - self._clock.monotonic())
+        pause = claim.paused_for
+        if self._paused:
+            here = self._paused.get(claim.destination_key or "", 0.0) - self._clock.monotonic()
+            pause = max(pause, here)
         if pause > 0:
             return self._ack(claim, Outcome.RELEASED, Reason.PAUSED, delay=pause, charged=False)
         return None
@@ -135,13 +138,13 @@ class Deliverer:
         message = channel.render(claim.notification(self._source), destination)
         if self._dry_run:
             return self._ack(claim, Outcome.SENT, Reason.DRY_RUN, "dry run: not sent", dwell_ms=self._dwell(attempt))
-        if self._clock.monotonic() > claim.trusted_until:
+        now = self._clock.monotonic()
+        if now > claim.trusted_until:
             return self._ack(claim, Outcome.RELEASED, Reason.LEASE, "too late to trust the lease", charged=False)
-        attempt.begun = self._clock.monotonic()
+        attempt.begun = now
         receipt: Receipt
         try:
-            async with asyncio.timeout(channel.deadline):
-                receipt = await channel.send(destination, message)
+            receipt = await within(channel.deadline, channel.send(destination, message))
         except TimeoutError:
             receipt = Transient(Reason.TIMEOUT, f"no answer within {channel.deadline:g} s", ambiguous=True)
         return self._judge(attempt, receipt)
@@ -151,17 +154,7 @@ class Deliverer:
         claim = attempt.claim
         match receipt:
             case Delivered():
-                detail = f"refused: {', '.join(receipt.refused)}" if receipt.refused else receipt.detail
-                return self._ack(
-                    claim,
-                    Outcome.SENT,
-                    Reason.REFUSED_RECIPIENT if receipt.refused else Reason.NONE,
-                    detail,
-                    code=receipt.code,
-                    verdict=Verdict.OK,
-                    delivery_ms=self._milliseconds(attempt.begun),
-                    dwell_ms=self._dwell(attempt),
-                )
+                return self._sent(attempt, receipt)
             case Permanent():
                 return self._ack(
                     claim,
@@ -175,6 +168,20 @@ class Deliverer:
                 )
             case Transient():
                 return self._retry(attempt, receipt)
+
+    def _sent(self, attempt: Attempt, receipt: Delivered) -> Ack:
+        claim, now = attempt.claim, self._clock.monotonic()
+        return Ack(
+            claim,
+            Outcome.SENT,
+            Reason.REFUSED_RECIPIENT if receipt.refused else Reason.NONE,
+            f"refused: {', '.join(receipt.refused)}" if receipt.refused else receipt.detail,
+            receipt.code,
+            verdict=Verdict.OK,
+            delivery_ms=self._milliseconds(attempt.begun),
+            dwell_ms=self._dwell(attempt),
+            finished_at=claim.claimed_at + timedelta(seconds=now - claim.claimed_monotonic),
+        )
 
     def _retry(self, attempt: Attempt, receipt: Transient) -> Ack:
         """Plan the next attempt, or give up if it would lie beyond the horizon."""

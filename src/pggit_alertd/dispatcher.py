@@ -4,6 +4,7 @@ States of the loop:
 
     claiming ──lane filled──► waiting for slots ──a slot is free──► claiming
        │  ▲
+       │  ├── a lane that was filled has slots free already ◄── its channel answers at once
        │  └── woken, or the next row is due, or the poll interval is over ──┐
        └──── nothing more due ──► idle ─────────────────────────────────────┘
     any ──database error──► backing off ──► claiming, leaving expired leases alone for a moment
@@ -11,14 +12,17 @@ States of the loop:
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pggit_alertd import logs
 from pggit_alertd.acknowledger import Acknowledger
 from pggit_alertd.backoff import RetrySchedule
 from pggit_alertd.clock import Clock
-from pggit_alertd.delivery import Attempt, Deliverer
+from pggit_alertd.delivery import Deliverer
+from pggit_alertd.departures import FEW, Departures
 from pggit_alertd.errors import DatabaseError
 from pggit_alertd.limits import Slots, TokenBucket
 from pggit_alertd.liveness import Beat
@@ -28,8 +32,6 @@ from pggit_alertd.shortcut import Shortcut
 from pggit_alertd.store import Lane, Room, Store
 
 GATHER_SECONDS = 0.005
-# So few claims are no storm: a moment's pause costs no throughput.
-FEW = 4
 # After an outage another replica may sit on results whose leases have run out meanwhile. Its next try is at most the
 # pool's wait for a connection (5 s) and the acknowledger's longest back-off (5 s) away, so expired leases wait longer.
 SETTLE_SECONDS = 15.0
@@ -109,7 +111,7 @@ class Dispatcher:
         self._gather: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._stopping = False
-        self._attempts: dict[asyncio.Task[None], Attempt] = {}
+        self._departures = Departures(deliverer, acknowledger.submit, metrics=metrics, ended=self._delivered)
         self._backoff = RetrySchedule(base=0.2, cap=5.0)
         self._leave_expired_until = 0.0
         self._suspect: int | None = None
@@ -118,6 +120,8 @@ class Dispatcher:
         self.rounds = 0
         self._claiming_over = asyncio.Event()
         self._claiming_over.set()
+        for channel in limits:
+            metrics.in_flight.labels(channel=channel).set_function(partial(self._slots_taken, channel))
 
     def wake(self) -> None:
         """Say that something may be due. Level-triggered: a thousand calls are as good as one."""
@@ -149,13 +153,9 @@ class Dispatcher:
         try:
             async with asyncio.timeout(seconds):
                 await self._claiming_over.wait()
-                while self._attempts:
-                    await asyncio.wait(list(self._attempts))
+                await self._departures.finished()
         except TimeoutError:
-            for task in self._attempts:
-                task.cancel()
-            if self._attempts:
-                await asyncio.wait(list(self._attempts), timeout=HAND_BACK_SECONDS)
+            await self._departures.hand_back(HAND_BACK_SECONDS)
 
     @property
     def in_flight(self) -> int:
@@ -203,13 +203,19 @@ class Dispatcher:
             self._crowded = True
             return self.poll_interval
         settled = self._clock.monotonic() >= self._leave_expired_until
-        claims = await self._shortcut.claim(rooms, take_expired=settled, known=self._known())
-        for claim in claims:
-            self._start(deliveries, Lane(claim.channel, claim.urgency, claim.lane_key), claim)
+        known = self._known()
+        claims = await self._shortcut.claim(rooms, take_expired=settled, known=known)
+        taken = self._take(claims)
         # What was claimed goes out before anything is counted, and before the next question is asked: the receiver may
         # need the core that PostgreSQL would answer it on.
+        self._departures.begin(deliveries)
         await asyncio.sleep(0)
         self._shortcut.report()
+        # Of a batch that goes out at once, half is enough: the server claims for the slots that are free again while
+        # the other half is under way.
+        await self._departures.begun()
+        if any(count >= known.get(lane, self._slots.capacity(lane)) and self._roomy(lane) for lane, count in taken):
+            return 0.0
         self._full = {lane for lane, free in self._known().items() if free <= 0}
         rooms = self._rooms()
         self._crowded = len(rooms) < len(Urgency) * len(self._limits)
@@ -281,70 +287,44 @@ class Dispatcher:
         self._acknowledger.submit(self._deliverer.postponed(claim, self._last_turn - now))
         return True
 
-    def _start(self, deliveries: asyncio.TaskGroup, lane: Lane, claim: Claim) -> None:
-        if self._postpone(claim):
-            return
-        self._slots.take(lane)
-        rate = self._limits[lane.channel].rate
-        if rate > 0:
-            now = self._clock.monotonic()
-            fresh = TokenBucket(rate, max(1, round(rate * BURST_SECONDS)), now)
-            self._buckets.setdefault((lane.channel, lane.destination), fresh).take(now)
-        self._metrics.claims.labels(channel=lane.channel).inc()
-        if claim.taken_over:
-            self._metrics.lost_claims.inc()
-            _log.warning("lease_taken_over", queue_id=claim.queue_id, channel=claim.channel, lost=claim.lost)
-        self._metrics.in_flight.labels(channel=lane.channel).inc()
-        attempt = Attempt(claim)
-        task = deliveries.create_task(self._deliver(lane, attempt))
-        self._attempts[task] = attempt
-        task.add_done_callback(self._attempts.pop)
+    def _take(self, claims: Sequence[Claim]) -> list[tuple[Lane, int]]:
+        """Take slots and tokens for these claims, and have them depart; return how many each lane got."""
+        taken: Counter[Lane] = Counter()
+        for claim in claims:
+            if self._postpone(claim):
+                continue
+            if claim.taken_over:
+                self._metrics.lost_claims.inc()
+                _log.warning("lease_taken_over", queue_id=claim.queue_id, channel=claim.channel, lost=claim.lost)
+            lane = Lane(claim.channel, claim.urgency, claim.lane_key)
+            taken[lane] += 1
+            self._departures.add(lane, claim)
+        for lane, count in taken.items():
+            self._slots.take(lane, count)
+            self._metrics.channel(lane.channel).claims.inc(count)
+            rate = self._limits[lane.channel].rate
+            if rate > 0:
+                now = self._clock.monotonic()
+                fresh = TokenBucket(rate, max(1, round(rate * BURST_SECONDS)), now)
+                self._buckets.setdefault((lane.channel, lane.destination), fresh).take(now, count)
+        return list(taken.items())
 
-    async def _deliver(self, lane: Lane, attempt: Attempt) -> None:
-        try:
-            ack = await self._deliverer.deliver(attempt)
-        except asyncio.CancelledError:
-            self._finish(self._deliverer.abandoned(attempt))
-            raise
-        else:
-            self._finish(ack)
-        finally:
-            if attempt.claim.queue_id == self._suspect:
-                self._suspect = None
-            self._slots.give(lane)
-            self._metrics.in_flight.labels(channel=lane.channel).dec()
-            if lane in self._full or self._crowded:
-                self._freed(lane)
+    def _delivered(self, lane: Lane, claim: Claim) -> None:
+        """Free the slot of a delivery that has ended, however it ended."""
+        if claim.queue_id == self._suspect:
+            self._suspect = None
+        self._slots.give(lane)
+        if lane in self._full or self._crowded:
+            self._freed(lane)
+        if self._departures.ready and self._slots.free(lane) * 2 >= self._slots.capacity(lane):
+            self._departures.hurry()
 
-    def _finish(self, ack: Ack) -> None:
-        """Hand the result over, count it, and write its one line."""
-        self._acknowledger.submit(ack)
-        claim = ack.claim
-        self._metrics.deliveries.labels(channel=claim.channel, outcome=ack.outcome.value).inc()
-        self._metrics.attempts.labels(channel=claim.channel, reason=ack.reason.value).inc()
-        if ack.delivery_ms is not None:
-            self._metrics.delivery_seconds.labels(channel=claim.channel).observe(ack.delivery_ms / 1000)
-        if ack.outcome is Outcome.SENT and claim.size > 1:
-            self._metrics.coalesced.labels(channel=claim.channel).inc(claim.size - 1)
-        if ack.outcome is Outcome.SENT and ack.dwell_ms is not None:
-            self._metrics.dwell_seconds.labels(severity=claim.alert.severity.value).observe(ack.dwell_ms / 1000)
-        tell = _log.warning if ack.outcome is Outcome.FAILED else _log.info
-        tell(
-            "delivery",
-            alert_id=claim.alert.alert_id,
-            queue_id=claim.queue_id,
-            channel=claim.channel,
-            recipient=claim.recipient,
-            attempt=claim.attempt,
-            outcome=ack.outcome.value,
-            reason=ack.reason.value,
-            code=ack.code,
-            detail=ack.detail,
-            coalesced=claim.size if claim.size > 1 else None,
-            delivery_ms=ack.delivery_ms,
-            dwell_ms=ack.dwell_ms,
-            retry_in=round(ack.delay, 1) if ack.outcome is Outcome.RETRY else None,
-        )
+    def _roomy(self, lane: Lane) -> bool:
+        """Tell whether a good part of the lane's slots is free, so that a claim is worth its price."""
+        return self._slots.free(lane) * 4 >= self._slots.capacity(lane)
+
+    def _slots_taken(self, channel: str) -> int:
+        return sum(count for lane, count in self._slots.busy().items() if lane.channel == channel)
 
     def _freed(self, lane: Lane) -> None:
         """Wake the loop for a lane that has more to do: at once for a good part of its slots, else after a moment.
@@ -352,7 +332,7 @@ class Dispatcher:
         Claims cost the same for one row as for twenty, so it pays to gather slots; but not for long, since the rest
         of the lane may hang on a dead receiver.
         """
-        if self._slots.free(lane) * 4 >= self._slots.capacity(lane):
+        if self._roomy(lane):
             self._wake.set()
         elif self._gather is None:
             self._gather = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._gathered)

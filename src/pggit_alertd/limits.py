@@ -29,9 +29,9 @@ class Slots(Generic[L]):
         """Return how many deliveries are in flight in each lane that has any."""
         return dict(self._taken)
 
-    def take(self, lane: L) -> None:
-        """Use a slot, even if none is left: what was claimed is delivered, and the lane gets nothing more meanwhile."""
-        self._taken[lane] += 1
+    def take(self, lane: L, count: int = 1) -> None:
+        """Use slots, even if none is left: what was claimed is delivered, and the lane gets nothing more meanwhile."""
+        self._taken[lane] += count
 
     def give(self, lane: L) -> None:
         """Return a slot."""
@@ -61,10 +61,10 @@ class TokenBucket:
         self._at = now
         return int(self._tokens // 1)
 
-    def take(self, now: float) -> None:
-        """Use a token, on credit if there is none."""
+    def take(self, now: float, count: int = 1) -> None:
+        """Use tokens, on credit if there are none."""
         self.available(now)
-        self._tokens -= 1
+        self._tokens -= count
 
     def wait(self, now: float) -> float:
         """Return seconds until there is a whole token."""

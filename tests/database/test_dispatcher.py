@@ -124,6 +124,55 @@ async def test_rows_over_which_workers_vanished_are_sent_one_at_a_time(
     assert await alerts.value("SELECT count(*) FROM pggit.alert_notification_queue WHERE status = 'sent'") == 3
 
 
+class Quick(Gate):
+    """A channel that answers at once, and knows how many were in flight at most."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.in_flight: Callable[[], int] = lambda: 0
+        self.taken: list[str] = []
+
+    async def send(self, destination: str, message: Notification) -> Receipt:
+        """Take it."""
+        assert destination
+        self.most = max(self.most, self.in_flight())
+        self.taken.append(message.key)
+        return Delivered(200)
+
+
+async def test_a_channel_that_answers_at_once_is_kept_busy_within_its_slots(
+    database: str, connection: psycopg.AsyncConnection[tuple[Any, ...]]
+) -> None:
+    """Hundreds of rows go out once each, never more than the slots in flight, and a row of another lane in between."""
+    alerts = Alerts(connection)
+    setting = await alerts.setting()
+    await alerts.rows(
+        "INSERT INTO pggit.alert_notification_queue (alert_id, channel, recipient, message, setting_id, urgency)"
+        " SELECT g, 'slack', 'x', 'm', %s, CASE WHEN g = 300 THEN 0 ELSE 1 END FROM generate_series(1, 300) AS g",
+        setting,
+    )
+    pool = Database(database)
+    await pool.open()
+    quick = Quick()
+    dispatcher, acknowledger = machine(pool, quick)
+    quick.in_flight = lambda: dispatcher.in_flight
+    acks = asyncio.create_task(acknowledger.run())
+    run = asyncio.create_task(dispatcher.run())
+    await until(lambda: len(quick.taken) >= 300)
+    dispatcher.stop()
+    await run
+    assert await acknowledger.drain(10)
+    acks.cancel()
+    await asyncio.wait([acks])
+    await pool.close()
+    assert len(set(quick.taken)) == len(quick.taken) == 300
+    assert quick.most <= 11, "ten slots of the routine lane and one page"
+    assert quick.taken.index("q300") <= 11, "the page left with the first claim"
+    assert dispatcher.in_flight == 0
+    assert await alerts.column("SELECT DISTINCT status FROM pggit.alert_notification_log") == ["sent"]
+    assert await alerts.value("SELECT count(*) FROM pggit.alert_notification_queue WHERE status = 'sent'") == 300
+
+
 async def test_a_claim_that_fails_is_trouble_until_one_succeeds(
     database: str, connection: psycopg.AsyncConnection[tuple[Any, ...]]
 ) -> None:

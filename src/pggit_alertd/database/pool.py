@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncRawCursor
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -93,6 +93,13 @@ async def styled(connection: Connection) -> None:
     reported = [connection.info.parameter_status(name) or "" for name in _STYLE]
     if not all(found.startswith(usual) for found, usual in zip(reported, _STYLE.values(), strict=True)):
         await connection.execute(queries.load("session_style").encode())
+
+
+async def _run(connection: Connection, name: str, parameters: Mapping[str, Any] | None) -> AsyncRawCursor[TupleRow]:
+    """Run the named statement."""
+    statement, names = queries.numbered(name)
+    given = parameters or {}
+    return await AsyncRawCursor(connection).execute(statement, [given[each] for each in names])
 
 
 async def _configure(connection: Connection) -> None:
@@ -185,14 +192,12 @@ class Database:
     async def fetch(self, name: str, parameters: Mapping[str, Any] | None = None) -> Sequence[TupleRow]:
         """Run the named statement and return its rows as tuples."""
         async with self._in_time(), self.connection() as connection:
-            cursor = await connection.execute(queries.load(name).encode(), parameters or {})
-            return await cursor.fetchall()
+            return await (await _run(connection, name, parameters)).fetchall()
 
     async def execute(self, name: str, parameters: Mapping[str, Any] | None = None) -> int:
         """Run the named statement and return how many rows it touched."""
         async with self._in_time(), self.connection() as connection:
-            cursor = await connection.execute(queries.load(name).encode(), parameters or {})
-            return cursor.rowcount
+            return (await _run(connection, name, parameters)).rowcount
 
     async def read(
         self, asked: Sequence[tuple[str, Mapping[str, Any]]], *, seconds: float

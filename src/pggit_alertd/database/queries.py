@@ -19,6 +19,21 @@ def load(name: str) -> str:
 
     Raises FileNotFoundError for a name that has no file, which is a fault of the program.
     """
+    return _PARAMETER.sub(r"%(\1)s", _bare(name).replace("%", "%%"))
+
+
+@cache
+def numbered(name: str) -> tuple[bytes, tuple[str, ...]]:
+    """Return the statement with $1, $2 and so on, as PostgreSQL takes it, and the parameters' names in that order.
+
+    For psycopg's raw cursors, which have nothing to parse: it keeps what it has parsed of statements up to 4 KB, and
+    the longest of ours takes 0.4 ms each time.
+    """
+    names = tuple(dict.fromkeys(_PARAMETER.findall(bare := _bare(name))))
+    numbers = {each: f"${number}" for number, each in enumerate(names, 1)}
+    return _PARAMETER.sub(lambda found: numbers[found[1]], bare).encode(), names
+
+
+def _bare(name: str) -> str:
     text = (sql_directory() / "queries" / f"{name}.sql").read_text(encoding="utf-8")
-    bare = _COMMENT.sub("", text).strip().rstrip(";")
-    return _PARAMETER.sub(r"%(\1)s", bare.replace("%", "%%"))
+    return _COMMENT.sub("", text).strip().rstrip(";")
