@@ -233,7 +233,7 @@ class Store:
 
     async def tend_destinations(self) -> tuple[int, int]:
         """Give up what has waited too long behind open breakers, queue fallbacks; return how many of each."""
-        given_up, rescued, _ = (await self._database.fetch("tend_destinations"))[0]
+        _, given_up, rescued, _ = (await self._database.fetch("tend_destinations"))[0]
         return int(given_up), int(rescued)
 
     async def probe_destinations(self) -> None:
