@@ -204,8 +204,8 @@ class Store:
             await self._database.fetch("hold", {"setting_ids": list(held)})
         return len(rows)
 
-    async def pause(self, claim: Claim, seconds: float) -> None:
-        """Pause the claim's destination for every replica."""
+    async def pause(self, claim: Claim, seconds: float, *, grows: bool = False) -> None:
+        """Pause the claim's destination for every replica; with `grows` for longer, if it was paused just now."""
         if claim.destination_key is not None:
             await self._database.execute(
                 "pause_destination",
@@ -214,6 +214,7 @@ class Store:
                     "channel": claim.channel,
                     "recipient": claim.recipient,
                     "seconds": seconds,
+                    "grows": grows,
                 },
             )
 

@@ -1,6 +1,7 @@
 -- Let what waits for a setting with on-call shifts wait for the endpoint that the setting reaches now, behind its
--- breaker and in its lane: a shift that began or ended leaves rows behind at another endpoint, which may be broken while
--- this one works. For one setting, also what waits at an endpoint it no longer names; else for all that have shifts.
+-- breaker and in its lane: a shift that began or ended leaves rows behind at another endpoint, which may be broken
+-- while this one works. For one setting, also what waits at an endpoint it no longer names; else for all that have
+-- shifts.
 -- Reads alert_notification_queue_due at the endpoints where nothing should be any more, so as a rule nothing.
 CREATE OR REPLACE FUNCTION pggit.follow_oncall_shifts(
     p_setting_id integer DEFAULT NULL, p_former_key text DEFAULT NULL, p_limit integer DEFAULT 1000
