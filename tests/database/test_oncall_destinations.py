@@ -180,3 +180,29 @@ async def test_nothing_to_follow_is_no_trouble(alerts: Alerts) -> None:
     await alerts.rows("DELETE FROM pggit.alert_notification_settings")
     assert await alerts.value("SELECT count(*) FROM pggit.oncall_shift") == 0
     assert await where(alerts) == ["#pgit-alerts"]
+
+
+async def test_only_what_a_setting_reaches_now_has_to_work(alerts: Alerts, pool: Database) -> None:
+    """A setting that is made for shifts and has no config of its own is escalated to, rescues, and is replayed."""
+    bare = await alerts.setting(config={}, alert_type="ESCALATION")
+    pager = await alerts.setting("pagerduty")
+    alert = await alerts.alert(severity="CRITICAL")
+    await alerts.route()
+    await alerts.rows(
+        "UPDATE pggit.alert_notification_settings SET fallback_setting_id = %s WHERE setting_id = %s", bare, pager
+    )
+    await alerts.rows(
+        "UPDATE pggit.alert_notification_queue SET status = 'failed', processed_at = now(), error_message = 'HTTP 400'"
+    )
+    assert await alerts.value("SELECT pggit.queue_fallbacks()") == 0
+    await shift(alerts, bare)
+    assert await alerts.value("SELECT pggit.queue_fallbacks()") == 1
+    (claim,) = await store(pool).claim(rooms(), take_expired=True)
+    assert (claim.alert.alert_id, claim.recipient) == (alert, "#shift")
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET status = 'failed', processed_at = now()")
+    assert await alerts.value("SELECT pggit.replay_notification(%s)", claim.queue_id)
+    verdicts = "SELECT verdict FROM pggit.setting_verdicts('commit', 'ANOMALY', 'INFO') WHERE setting_id = %s"
+    assert "broken" not in await alerts.value(verdicts, bare)
+    await alerts.rows("DELETE FROM pggit.oncall_shift")
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET status = 'failed', processed_at = now()")
+    assert not await alerts.value("SELECT pggit.replay_notification(%s)", claim.queue_id)

@@ -18,7 +18,7 @@ WITH healthy AS MATERIALIZED (
     INNER JOIN pggit.effective_notification_config AS e ON s.setting_id = e.setting_id
     LEFT JOIN pggit.alert_destination AS d ON e.destination_key = d.destination_key
     WHERE s.enabled
-        AND pggit.notification_setting_problem(s.notification_channel, s.config) IS NULL
+        AND pggit.notification_setting_problem(s.notification_channel, e.config) IS NULL
         AND e.destination_key IS DISTINCT FROM p_not_destination
         AND d.opened_at IS NULL
         AND (d.paused_until IS NULL OR d.paused_until <= now() + interval '1 minute')
