@@ -48,6 +48,7 @@ needed_function AS (
         ('give_up_behind_open_breakers'),
         ('queue_fallbacks'),
         ('close_unused_breakers'),
+        ('follow_oncall_shifts'),
         ('explain_alert'),
         ('release_muted_alerts'),
         ('expand_snooze'),

@@ -140,7 +140,7 @@ class Acknowledger:
         batch = list(itertools.islice(self._waiting, self._batch_size()))
         self._enough.clear()
         for ack in _pauses(batch):
-            await self._store.pause(ack.claim, ack.pause or 0.0)
+            await self._store.pause(ack.claim, ack.pause or 0.0, grows=ack.grows)
         superseded = await self._store.acknowledge(batch)
         for _ in batch:
             self._waiting.popleft()

@@ -203,6 +203,7 @@ class Deliverer:
             code=receipt.code,
             delay=delay,
             pause=delay if told else None,
+            grows=receipt.grows,
             charged=not told or outcome is Outcome.FAILED,
             expired=outcome is Outcome.FAILED,
             ambiguous=receipt.ambiguous,

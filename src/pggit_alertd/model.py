@@ -216,6 +216,7 @@ class Transient:
     """Trying again can help.
 
     `retry_after` (seconds) is what the receiver told us: it then pauses the whole destination and costs no attempt.
+    `grows` says that it told no time, and that the next pause is to be longer if this one was not long enough.
     `ambiguous` marks a failure after the request was written, so the message may have arrived. `scope` says what is in
     trouble: only failures of the DESTINATION count for its circuit breaker.
     `settled` are digests of mail recipients that took or for ever refused the message in this attempt.
@@ -225,6 +226,7 @@ class Transient:
     detail: str
     code: int | None = None
     retry_after: float | None = None
+    grows: bool = False
     ambiguous: bool = False
     settled: frozenset[str] = frozenset()
     scope: Scope = Scope.DESTINATION
@@ -351,7 +353,8 @@ class Ack:
     """The result of one claim, on its way to the database: it is applied if, and only if, the fence still matches.
 
     `expired` says that it FAILED only because its horizon is over, which the other rows of a digest need not share.
-    `delay` (seconds) says when a RETRY is due; `pause` (seconds) stops the whole destination for that long;
+    `delay` (seconds) says when a RETRY is due; `pause` (seconds) stops the whole destination for that long, or
+    longer if it `grows` and follows another one;
     `finished_at` is database time, worked out once, so that an ack sent twice writes one log row.
     """
 
@@ -362,6 +365,7 @@ class Ack:
     code: int | None = None
     delay: float = 0.0
     pause: float | None = None
+    grows: bool = False
     charged: bool = True
     ambiguous: bool = False
     settled: frozenset[str] = frozenset()

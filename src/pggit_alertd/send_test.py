@@ -172,7 +172,10 @@ def _notification(setting: Setting) -> Notification:
 
 
 async def _log(database: Database, setting: Setting, attempts: Sequence[Attempt], worker: str) -> str:
-    """Write the attempts into the delivery log; return why that failed, because the message is out either way."""
+    """Write the attempts into the delivery log; return why that failed, because the message is out either way.
+
+    What arrived says that the destination works, so a breaker that is open need not wait for its next probe.
+    """
     try:
         for attempt in attempts:
             await database.execute(
@@ -191,6 +194,8 @@ async def _log(database: Database, setting: Setting, attempts: Sequence[Attempt]
                     "worker": worker,
                 },
             )
+        if all(isinstance(attempt.receipt, Delivered) for attempt in attempts):
+            await database.fetch("probe_destination", {"destination_key": setting.destination_key})
     except DatabaseError as error:
         return str(error)
     return ""

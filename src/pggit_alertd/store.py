@@ -203,8 +203,8 @@ class Store:
             await self._database.fetch("hold", {"setting_ids": list(held)})
         return len(rows)
 
-    async def pause(self, claim: Claim, seconds: float) -> None:
-        """Pause the claim's destination for every replica."""
+    async def pause(self, claim: Claim, seconds: float, *, grows: bool = False) -> None:
+        """Pause the claim's destination for every replica; with `grows` for longer, if it was paused just now."""
         if claim.destination_key is not None:
             await self._database.execute(
                 "pause_destination",
@@ -213,6 +213,7 @@ class Store:
                     "channel": claim.channel,
                     "recipient": claim.recipient,
                     "seconds": seconds,
+                    "grows": grows,
                 },
             )
 
@@ -232,7 +233,7 @@ class Store:
 
     async def tend_destinations(self) -> tuple[int, int]:
         """Give up what has waited too long behind open breakers, queue fallbacks; return how many of each."""
-        given_up, rescued, _ = (await self._database.fetch("tend_destinations"))[0]
+        _, given_up, rescued, _ = (await self._database.fetch("tend_destinations"))[0]
         return int(given_up), int(rescued)
 
     async def probe_destinations(self) -> None:

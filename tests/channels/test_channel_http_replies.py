@@ -314,42 +314,19 @@ async def test_repeated_events_fold_into_one_incident(
     assert list(http_sink.incidents.values()) == [["trigger", "trigger", "acknowledge", "resolve"]]
 
 
-class Time:
-    """A monotonic clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
-
-
-async def test_a_pagerduty_key_that_keeps_saying_429_is_left_alone_for_longer(http_sink: HttpSink) -> None:
-    """30 s, 60 s, 120 s, ... for that key alone; refusals together are one; a success begins anew."""
+async def test_only_a_pause_that_pagerduty_told_no_time_for_may_grow(http_sink: HttpSink) -> None:
+    """A 429 without a time asks for 30 s, or longer if it follows another; one with a time for just that."""
     client = HttpClient(deadline=5.0, user_agent="test", allow_insecure=True)
     enqueue = endpoint(f"{http_sink.url}/v2/enqueue", key="x", allow_insecure=True)
-    time = Time()
-    channel = PagerDutyChannel(client, enqueue, deadline=5.0, monotonic=time)
-
-    async def post(key: str = ROUTING_KEY) -> Receipt:
-        destination = channel.parse({"routing_key": key})
-        return await channel.send(destination, channel.render(NOTIFICATION, destination))
-
-    def waits(receipts: list[Receipt]) -> list[float | None]:
-        return [receipt.retry_after for receipt in receipts if isinstance(receipt, Transient)]
-
-    http_sink.always(Answer(429, "Request Limit Exceeded"))
-    for expected in (30.0, 60.0, 120.0, 240.0, 480.0, 480.0):
-        assert waits(list(await asyncio.gather(*(post() for _ in range(5))))) == [expected] * 5
-        time.now += expected
-    assert waits([await post("o" * 31 + "1")]) == [30.0]
-    http_sink.always(Answer(429, "", {"Retry-After": "3"}))
-    assert waits([await post()]) == [3.0]
-    http_sink.always(None)
-    assert isinstance(await post(), Delivered)
-    http_sink.always(Answer(429, "Request Limit Exceeded"))
-    assert waits([await post()]) == [30.0]
+    channel = PagerDutyChannel(client, enqueue, deadline=5.0)
+    destination = channel.parse({"routing_key": ROUTING_KEY})
+    message = channel.render(NOTIFICATION, destination)
+    http_sink.script(Answer(429, "Request Limit Exceeded"), Answer(429, "", {"Retry-After": "3"}))
+    receipts = [await channel.send(destination, message) for _ in range(2)]
+    assert [(each.retry_after, each.grows) for each in receipts if isinstance(each, Transient)] == [
+        (30.0, True),
+        (3.0, False),
+    ]
     await channel.aclose()
 
 

@@ -419,3 +419,57 @@ async def test_a_vanished_workers_row_is_given_up_too(alerts: Alerts, pool: Data
     await alerts.rows("UPDATE pggit.alert_notification_queue SET give_up_at = now(), next_attempt_at = now()")
     assert await mine.tend_destinations() == (3, 0)
     assert await alerts.queue("status, claimed_by") == [("failed", None)] * 3
+
+
+async def test_a_pause_that_tells_no_time_grows_for_all_replicas_until_something_gets_through(
+    alerts: Alerts, pool: Database
+) -> None:
+    """30, 60, 120, 240, 480, 480 s, whichever replica hears it; refusals together are one; a success begins anew."""
+    await alerts.setting("pagerduty", PAGERDUTY)
+    await alerts.alert(severity="CRITICAL")
+    await alerts.route()
+    mine, other = store(pool), store(pool, "w2")
+    (claim,) = await mine.claim(rooms(), take_expired=True)
+    left = "SELECT round(extract(EPOCH FROM paused_until - now()))::integer FROM pggit.alert_destination"
+
+    async def elapse() -> None:
+        """Let the pause be over, as if its time had passed."""
+        await alerts.rows(
+            """
+            UPDATE pggit.alert_destination
+            SET paused_since = paused_since - (paused_until - now()), paused_until = now(),
+                last_success_at = last_success_at - (paused_until - now())
+            """
+        )
+
+    for turn, expected in enumerate((30, 60, 120, 240, 480, 480)):
+        await (mine, other)[turn % 2].pause(claim, 30.0, grows=True)
+        await (other, mine)[turn % 2].pause(claim, 30.0, grows=True)
+        assert abs(await alerts.value(left) - expected) <= 1
+        await elapse()
+    await mine.pause(claim, 3.0)
+    assert abs(await alerts.value(left) - 3) <= 1
+    await elapse()
+    await mine.acknowledge([ack(claim, finished_at=claim.claimed_at + timedelta(minutes=1))])
+    await other.pause(claim, 30.0, grows=True)
+    assert abs(await alerts.value(left) - 30) <= 1
+
+
+async def test_a_growing_pause_forgets_what_was_long_ago(alerts: Alerts, pool: Database) -> None:
+    """A pause that ended an hour ago makes the next one no longer."""
+    await alerts.setting("pagerduty", PAGERDUTY)
+    await alerts.alert(severity="CRITICAL")
+    await alerts.route()
+    mine = store(pool)
+    (claim,) = await mine.claim(rooms(), take_expired=True)
+    await alerts.rows(
+        """
+        INSERT INTO pggit.alert_destination (destination_key, channel, recipient, paused_since, paused_until)
+        VALUES (%s, 'pagerduty', 'service', now() - interval '2 hours', now() - interval '1 hour')
+        """,
+        claim.destination_key,
+    )
+    await mine.pause(claim, 30.0, grows=True)
+    assert await alerts.value(
+        "SELECT paused_until - now() BETWEEN interval '29 s' AND interval '30 s' FROM pggit.alert_destination"
+    )

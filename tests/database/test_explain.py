@@ -348,3 +348,34 @@ async def test_spans_are_told_in_their_two_largest_units(alerts: Alerts) -> None
     ]:
         assert await alerts.value("SELECT pggit.duration_text(%s::interval)", span) == text
     assert await alerts.value("SELECT pggit.duration_text(NULL)") is None
+
+
+async def test_a_chain_under_way_says_who_is_told_next_and_when(alerts: Alerts) -> None:
+    """Until somebody acknowledges, what happens next has the next step: whom it tells, when, what is in its way."""
+    first, second = await alerts.setting(severity="CRITICAL"), await alerts.setting("email", alert_type="ESCALATION")
+    await alerts.rows(
+        "INSERT INTO pggit.alert_escalation_step (chain, position, setting_id, wait) VALUES"
+        " ('payments', 1, %s, '0'), ('payments', 2, %s, '2 hours')",
+        first,
+        second,
+    )
+    alert_id = await alerts.alert(severity="CRITICAL")
+    await alerts.route()
+    who = f"step 2, setting {second} (email o***@example.com), "
+    (told,) = [sentence for _, sentence in await lines(alerts, alert_id) if sentence.startswith("step")]
+    assert told in {f"{who}in {span} unless somebody acknowledges" for span in ("1 h 59 min", "2 h", "119 min")}
+    await alerts.rows("UPDATE pggit.alert_escalation SET due_at = now(), snooze_id = 7")
+    await alerts.rows("UPDATE pggit.alert_notification_settings SET enabled = FALSE WHERE setting_id = %s", second)
+    kind, sentence = (await lines(alerts, alert_id))[-1]
+    assert (kind, sentence.split("; ")) == (
+        "next",
+        [
+            f"{who}at the router's next round unless somebody acknowledges",
+            "it is disabled now, so it would be passed over",
+            "put off by window 7",
+        ],
+    )
+    await alerts.rows("SELECT pggit.acknowledge_alert(%s, 'ann')", alert_id)
+    await alerts.route()
+    await alerts.rows("SELECT pggit.escalate_unacknowledged()")
+    assert not [sentence for _, sentence in await lines(alerts, alert_id) if sentence.startswith("step")]

@@ -102,6 +102,9 @@ async def test_dead_letters_are_listed_newest_first(desk: Desk) -> None:
     assert [line.split(":")[0] for line in filtered.out.splitlines()] == [str(new)]
     assert (await desk.deadletter("list", "--channel", "email")).out == "No dead letter matches.\n"
     assert (await desk.deadletter("list", "--since", "soon")).status == 2
+    for slip in (("--severity", "CRITCAL"), ("--reason", "gone")):
+        refused = await desk.deadletter("list", *slip)
+        assert (refused.status, refused.out, f"there is no '{slip[1]}'" in refused.err) == (2, "", True)
 
 
 async def test_one_is_shown_with_every_attempt(desk: Desk) -> None:

@@ -107,6 +107,29 @@ async def test_a_test_for_slack_arrives_and_is_marked(bench: Bench, http: HttpSi
     assert await bench.log() == [("test", "triggered", None, 200)]
 
 
+async def test_a_test_that_arrives_lets_a_broken_destination_be_probed_now(bench: Bench, http: HttpSink) -> None:
+    """Who has mended a webhook does not wait a quarter of an hour; a test that is refused changes nothing."""
+    setting = await bench.setting("slack")
+    await bench.connection.execute(
+        """
+        INSERT INTO pggit.alert_destination (destination_key, channel, recipient, opened_at, open_until, open_reason)
+        SELECT s.destination_key, 'slack', s.recipient, now(), now() + interval '15 minutes', 'auth'
+        FROM pggit.alert_notification_settings AS s
+        """
+    )
+
+    async def due() -> bool:
+        """Whether the probe is due."""
+        cursor = await bench.connection.execute("SELECT open_until <= now() FROM pggit.alert_destination")
+        return (await cursor.fetchall()) == [(True,)]
+
+    http.script(Answer(403, "invalid_token"))
+    assert (await bench.send(setting)).status == 1
+    assert not await due()
+    assert (await bench.send(setting)).status == 0
+    assert await due()
+
+
 async def test_a_test_for_pagerduty_opens_an_incident_and_resolves_it(bench: Bench, http: HttpSink) -> None:
     """Trigger and resolve have one dedup_key, so nothing stays open; both replies are printed and logged."""
     ended = await bench.send(await bench.setting("pagerduty"))

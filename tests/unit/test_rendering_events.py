@@ -163,6 +163,8 @@ def test_the_daemons_own_words_stand_alone() -> None:
     assert headline(system) == "Slack is broken: HTTP 404"
     assert facts(system) == []
     assert mail.subject(system) == "[CRITICAL] pggit-alertd: Slack is broken: HTTP 404"
+    named = replace(system, alert=replace(system.alert, message="pggit-alertd: Slack is broken: HTTP 404"))
+    assert mail.subject(named) == mail.subject(system), "who speaks is said once"
     assert footer(system) == "pggit-alertd · triggered · 2026-03-01 02:03:04 UTC"
     assert mail.text(system) == f"Slack is broken: HTTP 404\n\n{footer(system)}\n"
     (blocks,) = (each["blocks"] for each in json.loads(slack.message(system))["attachments"])

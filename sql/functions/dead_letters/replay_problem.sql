@@ -11,7 +11,7 @@ DECLARE
     v_alert_id bigint;
     v_event text;
     v_over_since timestamptz;
-    v_setting pggit.alert_notification_settings;
+    v_setting record;
     v_problem text;
 BEGIN
     SELECT q.status, q.setting_id, q.alert_id, q.event INTO v_status, v_setting_id, v_alert_id, v_event
@@ -33,8 +33,9 @@ BEGIN
             p_queue_id, to_char(v_over_since AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
         );
     END IF;
-    SELECT s.* INTO v_setting
+    SELECT s.notification_channel, e.config INTO v_setting
     FROM pggit.alert_notification_settings AS s
+    INNER JOIN pggit.effective_notification_config AS e ON s.setting_id = e.setting_id
     WHERE s.setting_id = v_setting_id;
     IF NOT FOUND THEN
         RETURN format('notification %s can''t be sent: its setting was deleted', p_queue_id);

@@ -37,16 +37,17 @@ BEGIN
         SELECT
             q.queue_id, q.alert_id, q.event, q.message, q.group_key, q.alert, q.occurred_at, q.give_up_at, q.created_at,
             q.channel AS broken_channel, q.recipient AS broken_recipient, stuck.cause,
-            f.setting_id, lower(btrim(f.notification_channel)) AS channel, f.recipient, f.destination_key,
-            pggit.slack_channel_name(f.config) AS slack_channel
+            f.setting_id, lower(btrim(f.notification_channel)) AS channel, e.recipient, e.destination_key,
+            pggit.slack_channel_name(e.config) AS slack_channel
         FROM (SELECT DISTINCT ON (s.queue_id) s.* FROM stuck AS s ORDER BY s.queue_id, s.cause) AS stuck
         INNER JOIN pggit.alert_notification_queue AS q ON stuck.queue_id = q.queue_id
         INNER JOIN pggit.alert_notification_settings AS s ON q.setting_id = s.setting_id
         INNER JOIN pggit.alert_notification_settings AS f ON s.fallback_setting_id = f.setting_id
+        INNER JOIN pggit.effective_notification_config AS e ON f.setting_id = e.setting_id
         WHERE f.enabled
             AND s.enabled
             AND f.setting_id <> s.setting_id
-            AND pggit.notification_setting_problem(f.notification_channel, f.config) IS NULL
+            AND pggit.notification_setting_problem(f.notification_channel, e.config) IS NULL
             AND NOT EXISTS (
                 SELECT FROM pggit.alert_notification_queue AS known
                 WHERE known.alert_id = q.alert_id AND known.event = q.event AND known.setting_id = f.setting_id

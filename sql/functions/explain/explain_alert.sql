@@ -152,6 +152,32 @@ fact AS (
         pggit.notification_outlook(n.queue_id)
     FROM notification AS n
     UNION ALL
+    SELECT 4, NULL, 2, 'next', NULL, s.setting_id, 'escalation ' || left(x.chain, 100), format(
+        'step %s, setting %s (%s), %s unless somebody acknowledges%s',
+        s.position,
+        s.setting_id,
+        concat_ws(' ', lower(btrim(left(t.notification_channel, 60))), coalesce(t.recipient, '(none)')),
+        CASE
+            WHEN x.due_at > now() THEN 'in ' || pggit.duration_text(x.due_at - now())
+            ELSE 'at the router''s next round'
+        END,
+        concat(
+            CASE WHEN t.enabled IS NOT TRUE THEN '; it is disabled now, so it would be passed over' END,
+            '; put off by window ' || x.snooze_id
+        )
+    )
+    FROM pggit.alert_escalation AS x
+    CROSS JOIN LATERAL (
+        SELECT step.position, step.setting_id
+        FROM pggit.alert_escalation_step AS step
+        WHERE step.chain = x.chain AND step.position > x.position
+        ORDER BY step.position
+        LIMIT 1
+    ) AS s
+    INNER JOIN pggit.alert_notification_settings AS t ON s.setting_id = t.setting_id
+    WHERE x.due_at IS NOT NULL
+        AND x.episode_id IN (SELECT m.episode_id FROM pggit.alert_episode_member AS m WHERE m.alert_id = p_alert_id)
+    UNION ALL
     SELECT 4, NULL, 1, 'next', NULL, NULL, 'alert', 'nobody is told: no notification was queued'
     WHERE NOT EXISTS (SELECT FROM notification)
         AND NOT EXISTS (SELECT FROM muted AS m WHERE m.told)

@@ -55,9 +55,10 @@ LEFT JOIN LATERAL (
     SELECT
         a.setting_id,
         a.enabled,
-        a.destination_key,
-        pggit.notification_setting_problem(a.notification_channel, a.config) AS problem
+        e.destination_key,
+        pggit.notification_setting_problem(a.notification_channel, e.config) AS problem
     FROM pggit.alert_notification_settings AS a
+    INNER JOIN pggit.effective_notification_config AS e ON a.setting_id = e.setting_id
     WHERE a.setting_id = q.setting_id
 ) AS s ON TRUE
 LEFT JOIN pggit.alert_destination AS d ON coalesce(s.destination_key, q.destination_key) = d.destination_key

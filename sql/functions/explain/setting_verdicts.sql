@@ -21,8 +21,9 @@ WITH judged AS (
             CASE WHEN pggit.glob_matches(p_operation_type, s.operation_pattern) THEN NULL
                 ELSE format('its pattern is %s', left(s.operation_pattern, 80)) END
         ) AS mismatch,
-        pggit.notification_setting_problem(s.notification_channel, s.config) AS problem
+        pggit.notification_setting_problem(s.notification_channel, e.config) AS problem
     FROM pggit.alert_notification_settings AS s
+    INNER JOIN pggit.effective_notification_config AS e ON s.setting_id = e.setting_id
 )
 
 SELECT

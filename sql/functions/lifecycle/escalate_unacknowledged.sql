@@ -70,9 +70,10 @@ BEGIN
                     coalesce(n.recipient, '(none)') AS recipient,
                     n.destination_key,
                     n.enabled IS TRUE AS enabled,
-                    pggit.notification_setting_problem(n.notification_channel, n.config) AS problem
+                    pggit.notification_setting_problem(n.notification_channel, e.config) AS problem
                 FROM pggit.alert_escalation_step AS s
                 INNER JOIN pggit.alert_notification_settings AS n ON s.setting_id = n.setting_id
+                INNER JOIN pggit.effective_notification_config AS e ON n.setting_id = e.setting_id
                 WHERE s.chain = v_run.chain AND s.position > v_run.position
                 ORDER BY s.position
             LOOP

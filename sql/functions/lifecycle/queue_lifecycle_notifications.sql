@@ -141,8 +141,9 @@ BEGIN
         SELECT
             s.setting_id, lower(btrim(left(s.notification_channel, 60))) AS channel, s.recipient, s.destination_key,
             s.enabled, s.send_acknowledged, s.send_resolved,
-            pggit.notification_setting_problem(s.notification_channel, s.config) AS problem
+            pggit.notification_setting_problem(s.notification_channel, e.config) AS problem
         FROM pggit.alert_notification_settings AS s
+        INNER JOIN pggit.effective_notification_config AS e ON s.setting_id = e.setting_id
         WHERE s.setting_id IN (SELECT target.setting_id FROM target)
     ),
 

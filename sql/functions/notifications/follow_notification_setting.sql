@@ -20,10 +20,12 @@ BEGIN
         UPDATE pggit.alert_notification_queue AS q
         SET
             channel = lower(btrim(NEW.notification_channel)),
-            destination_key = NEW.destination_key,
-            recipient = NEW.recipient,
+            destination_key = coalesce(e.destination_key, NEW.destination_key),
+            recipient = e.recipient,
             next_attempt_at = CASE WHEN q.attempt > 0 AND q.next_attempt_at < 'infinity' THEN now() ELSE q.next_attempt_at END
-        WHERE q.queue_id = ANY (ARRAY(
+        -- While an on-call shift is on, the setting still reaches the shift.
+        FROM pggit.effective_notification_config AS e
+        WHERE e.setting_id = NEW.setting_id AND q.queue_id = ANY (ARRAY(
             SELECT w.queue_id
             FROM pggit.alert_notification_queue AS w
             WHERE w.status = 'pending' AND w.setting_id = NEW.setting_id AND w.claimed_by IS NULL

@@ -7,7 +7,7 @@ SET search_path = pg_catalog, pggit, pg_temp
 AS $$
 DECLARE
     v_problem text;
-    v_setting pggit.alert_notification_settings;
+    v_setting record;
 BEGIN
     PERFORM FROM pggit.alert_notification_queue AS q WHERE q.queue_id = p_queue_id FOR UPDATE OF q;
     v_problem := pggit.replay_problem(p_queue_id);
@@ -16,9 +16,10 @@ BEGIN
         RETURN FALSE;
     END IF;
 
-    SELECT s.* INTO v_setting
+    SELECT s.notification_channel, s.enabled, e.recipient, e.destination_key INTO v_setting
     FROM pggit.alert_notification_queue AS q
     INNER JOIN pggit.alert_notification_settings AS s ON q.setting_id = s.setting_id
+    INNER JOIN pggit.effective_notification_config AS e ON s.setting_id = e.setting_id
     WHERE q.queue_id = p_queue_id;
     WITH replayed AS (
         UPDATE pggit.alert_notification_queue AS q

@@ -36,6 +36,13 @@ BEGIN
         WHEN length(p_reason) > 1000 THEN 'the reason is longer than 1000 characters'
         WHEN v_severity NOT IN ('CRITICAL', 'WARNING', 'INFO', '*', 'ALL')
             THEN format('there is no severity %L; write CRITICAL, WARNING, INFO or all', left(p_severity, 100))
+        -- A window with a slip of the pen in it would mute nothing, and who made it would learn that from the pager.
+        WHEN v_alert_type NOT IN ('THRESHOLD_EXCEEDED', 'ANOMALY', 'DEGRADATION', '*', 'ALL', '') THEN format(
+            'there is no alert type %L; write THRESHOLD_EXCEEDED, ANOMALY, DEGRADATION or all', left(p_alert_type, 100)
+        )
+        WHEN v_channel NOT IN ('email', 'slack', 'pagerduty', 'webhook', 'apprise', '*', 'all', '') THEN format(
+            'there is no channel %L; write email, slack, pagerduty, webhook, apprise or all', left(p_channel, 100)
+        )
         WHEN p_setting_id IS NOT NULL AND NOT EXISTS (
             SELECT FROM pggit.alert_notification_settings AS n WHERE n.setting_id = p_setting_id
         ) THEN format('there is no notification setting %s', p_setting_id)

@@ -1,6 +1,7 @@
 -- Which notification settings hear what the daemon says about itself: those for SYSTEM or for everything, of this
 -- severity; if there is none, everybody who is paged or told everything, because news that nobody hears is none.
--- A destination that is open or paused for long, or that the news is about, hears nothing.
+-- A destination that is open or paused for long, or that the news is about, hears nothing: the one that the setting
+-- reaches now, on-call shifts considered.
 CREATE OR REPLACE FUNCTION pggit.operator_settings(p_severity text, p_not_destination text DEFAULT NULL)
 RETURNS integer []
 LANGUAGE sql STABLE
@@ -14,10 +15,11 @@ WITH healthy AS MATERIALIZED (
         AND upper(btrim(s.severity)) IN ('*', upper(btrim(p_severity)))
         AND pggit.glob_matches('pggit-alertd', s.operation_pattern) AS is_meant
     FROM pggit.alert_notification_settings AS s
-    LEFT JOIN pggit.alert_destination AS d ON s.destination_key = d.destination_key
+    INNER JOIN pggit.effective_notification_config AS e ON s.setting_id = e.setting_id
+    LEFT JOIN pggit.alert_destination AS d ON e.destination_key = d.destination_key
     WHERE s.enabled
-        AND pggit.notification_setting_problem(s.notification_channel, s.config) IS NULL
-        AND s.destination_key IS DISTINCT FROM p_not_destination
+        AND pggit.notification_setting_problem(s.notification_channel, e.config) IS NULL
+        AND e.destination_key IS DISTINCT FROM p_not_destination
         AND d.opened_at IS NULL
         AND (d.paused_until IS NULL OR d.paused_until <= now() + interval '1 minute')
 )

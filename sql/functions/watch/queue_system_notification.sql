@@ -45,7 +45,8 @@ BEGIN
             greatest(now(), d.paused_until),
             now() + CASE WHEN p_severity = 'CRITICAL' THEN interval '24 hours' ELSE interval '4 hours' END
         FROM pggit.alert_notification_settings AS s
-        LEFT JOIN pggit.alert_destination AS d ON s.destination_key = d.destination_key
+        INNER JOIN pggit.effective_notification_config AS e ON s.setting_id = e.setting_id
+        LEFT JOIN pggit.alert_destination AS d ON e.destination_key = d.destination_key
         WHERE s.setting_id = ANY (p_setting_ids) AND s.enabled
         ORDER BY s.setting_id
         RETURNING setting_id

@@ -291,7 +291,8 @@ class EmailChannel:
             for address, (code, text) in list(progress.refused.items())[:5]
         )
         if taken or _taken_before(progress.message):
-            notes = [f"{len(progress.accepted)} recipients"] if taken else []
+            number = len(progress.accepted)
+            notes = [f"{number} recipient{'' if number == 1 else 's'}"] if taken else []
             notes += ["sent as text alone, because the full mail was too large"] if shortened else []
             notes += [f"refused: {said}"] if said else []
             return Delivered(250 if taken else None, "; ".join(notes), refused)

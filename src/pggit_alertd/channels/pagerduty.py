@@ -1,28 +1,28 @@
 """PagerDuty's Events API v2: one POST, success is 202, and a stable dedup_key makes every repetition safe.
 
 202 means queued, not that an incident exists. PagerDuty documents no Retry-After: after a 429 the key is paused for
-30 s, and twice as long each time it says so again right after a pause (`rate_limits`).
+30 s, and twice as long each time it says so again right after a pause. How long that is by now is for the database to
+know, because replicas share the key and a restart must not begin anew.
 """
 
 # ruff: noqa: PLR2004 - reply codes stand as the protocol writes them
 
 import json
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pggit_alertd.channels import configs
 from pggit_alertd.channels.endpoints import Endpoint
 from pggit_alertd.channels.http import HttpClient, Reply
 from pggit_alertd.channels.masking import scrub, variants
-from pggit_alertd.channels.rate_limits import RateLimits
 from pggit_alertd.errors import DestinationError
 from pggit_alertd.model import Delivered, Notification, Permanent, Reason, Receipt, Scope, Transient
 from pggit_alertd.rendering import pagerduty as rendering
 
 EXAMPLE = '{"routing_key": "<the 32 characters of an Events API v2 integration>"}'
 KEY_LENGTH = 32
+SHORTEST_PAUSE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,8 @@ class PagerDutyChannel:
         *,
         deadline: float,
         source: str = "pggit",
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.deadline = deadline
-        self._limits = RateLimits()
-        self._monotonic = monotonic
         self._client = client
         self._enqueue = enqueue
         self._source = source
@@ -95,17 +92,8 @@ class PagerDutyChannel:
         return again
 
     async def _post(self, destination: PagerDutyDestination, payload: bytes) -> Receipt:
-        began = self._monotonic()
         reply = await self._client.post(self._enqueue, payload)
-        if not isinstance(reply, Reply):
-            return reply
-        receipt = classify(reply, destination.secrets)
-        if isinstance(receipt, Delivered):
-            self._limits.passed(destination.routing_key, began)
-        elif isinstance(receipt, Transient) and receipt.reason is Reason.RATE_LIMITED and receipt.retry_after is None:
-            wait = self._limits.limited(destination.routing_key, began, self._monotonic())
-            return replace(receipt, retry_after=wait)
-        return receipt
+        return classify(reply, destination.secrets) if isinstance(reply, Reply) else reply
 
     async def probe(self, destination: PagerDutyDestination) -> Receipt:
         """Connect to the host; the key's shape was judged by `parse`, and only an event could tell more."""
@@ -120,14 +108,17 @@ class PagerDutyChannel:
 
 
 def classify(reply: Reply, secrets: tuple[str, ...] = ()) -> Receipt:  # noqa: PLR0911 - one return a row of the table
-    """Return what a reply means; how long a 429 lasts that tells no time is for the channel, which knows the others."""
+    """Return what a reply means."""
     status = reply.status
     if status == 202:
         return Delivered(status)
     said = scrub(reply.body, secrets)
     detail = f"HTTP {status}: {said}" if said else f"HTTP {status}"
     if status == 429:
-        return Transient(Reason.RATE_LIMITED, detail, status, reply.retry_after)
+        told = reply.retry_after
+        return Transient(
+            Reason.RATE_LIMITED, detail, status, SHORTEST_PAUSE if told is None else told, grows=told is None
+        )
     if status >= 500:
         return Transient(Reason.SERVER_ERROR, detail, status, reply.retry_after if status == 503 else None)
     if status in {408, 425}:

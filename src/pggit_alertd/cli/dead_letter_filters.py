@@ -2,11 +2,13 @@
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Annotated, Any
 
 import typer
+
+from pggit_alertd.model import Reason, Severity
 
 _SPAN = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*(s|min|m|h|d|w)?", re.IGNORECASE)
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604_800}
@@ -20,6 +22,19 @@ def span(value: str) -> float:
     return float(found[1]) * _UNITS[(found[2] or "s").lower()]
 
 
+def one_of(known: Collection[str]) -> Callable[[str], str]:
+    """Return a parser that takes these words in any case, and no other: a slip of the pen must not read as "none"."""
+
+    def parse(value: str) -> str:
+        found = next((word for word in known if word.lower() == value.strip().lower()), None)
+        if found is None:
+            raise typer.BadParameter(f"there is no {value.strip()[:40]!r}; write one of {', '.join(known)}")
+        return found
+
+    return parse
+
+
+REASONS = (*(reason.value for reason in Reason if reason), "unknown")
 Since = typer.Option(parser=span, metavar="SPAN", help="Given up within this time: 90s, 30m, 2h, 7d.")
 FILTERS: dict[str, Any] = {
     "since": Annotated[float | None, Since],
@@ -28,8 +43,16 @@ FILTERS: dict[str, Any] = {
     "destination": Annotated[
         str | None, typer.Option(help="The destination's key or masked name; * and ? stand for any text.")
     ],
-    "reason": Annotated[str | None, typer.Option(help="Why it was given up: expired, auth, client_error and so on.")],
-    "severity": Annotated[str | None, typer.Option(help="CRITICAL, WARNING or INFO.")],
+    "reason": Annotated[
+        str | None,
+        typer.Option(
+            parser=one_of(REASONS), metavar="REASON", help="Why it was given up: expired, auth, client_error and so on."
+        ),
+    ],
+    "severity": Annotated[
+        str | None,
+        typer.Option(parser=one_of(tuple(Severity)), metavar="LEVEL", help="CRITICAL, WARNING or INFO."),
+    ],
     "operation": Annotated[
         str | None, typer.Option(metavar="PATTERN", help="The operation; * and ? stand for any text.")
     ],

@@ -256,7 +256,7 @@ def _count(number: int) -> str:
 
 def _line(each: "DeadLetter") -> str:
     alert = f"alert {each.alert_id}" if each.alert_id is not None else "no alert"
-    tries = "1 attempt" if each.attempts == 1 else f"{each.attempts} attempts"
+    tries = _tries(each.attempts)
     head = f"{each.queue_id}: {moment(each.died_at, each.age)} {each.channel} {each.recipient}, {alert}"
     what = " ".join(word for word in (each.severity, each.alert_type, each.operation_type) if word)
     return f"{head} {what}: {each.reason}, {tries}" + (f": {each.error_message}" if each.error_message else "")
@@ -267,9 +267,13 @@ def _tell(story: "Story") -> None:
     setting = f"setting {story.setting_id}" + (f" ({story.setting_name})" if story.setting_name else "")
     say(f"Notification {story.queue_id}: {story.channel} {story.recipient}, {setting}, {story.event}, {story.status}")
     say(f"  alert {story.alert_id}: {what}: {story.message}")
-    say(f"  queued {moment(story.created_at, None)}, {story.attempts} attempts")
+    say(f"  queued {moment(story.created_at, None)}, {_tries(story.attempts)}")
     for attempt in story.log:
         say(f"  {moment(attempt.at, attempt.age)}  {attempt.sentence}")
     if not story.log:
         say("  nothing in the delivery log yet")
     say(f"  next: {story.next}")
+
+
+def _tries(number: int) -> str:
+    return "1 attempt" if number == 1 else f"{number} attempts"

@@ -39,7 +39,8 @@ def subject(notification: Notification) -> str:
     state = alert.severity.value if notification.event is Event.TRIGGERED else notification.event.value.upper()
     test = "[TEST] " if notification.test else ""
     who = PROGRAM if is_system(alert) else "pgGit"
-    return truncate(f"{test}[{state}] {who}: {summary(notification, SUBJECT_NAME_LIMIT)}", SUBJECT_LIMIT)
+    said = summary(notification, SUBJECT_NAME_LIMIT).removeprefix(f"{who}: ")
+    return truncate(f"{test}[{state}] {who}: {said}", SUBJECT_LIMIT)
 
 
 def text(notification: Notification) -> str:
