@@ -222,7 +222,7 @@ BEGIN
             ('give_up_behind_open_breakers', 'pggit_alertd_daemon'),
             ('queue_fallbacks', 'pggit_alertd_daemon'),
             ('close_unused_breakers', 'pggit_alertd_daemon'),
-            ('follow_oncall_shifts', 'pggit_alertd_daemon'),
+            ('follow_moved_endpoints', 'pggit_alertd_daemon'),
             ('release_muted_alerts', 'pggit_alertd_daemon'),
             ('expand_snooze', 'pggit_alertd_daemon'),
             ('expand_snooze', 'pggit_alertd_operator'),

@@ -48,7 +48,7 @@ needed_function AS (
         ('give_up_behind_open_breakers'),
         ('queue_fallbacks'),
         ('close_unused_breakers'),
-        ('follow_oncall_shifts'),
+        ('follow_moved_endpoints'),
         ('explain_alert'),
         ('release_muted_alerts'),
         ('expand_snooze'),

@@ -213,6 +213,38 @@ async def test_a_setting_that_moves_takes_what_waits_along(alerts: Alerts, pool:
     assert await alerts.queue("setting_id", "claimed_by IS NULL") == [(stays,)] * 5
 
 
+async def test_what_was_under_way_when_its_setting_moved_follows_it(alerts: Alerts, pool: Database) -> None:
+    """A result stored after the move leaves its row at the old, broken endpoint; upkeep takes it to the new one."""
+    moved = await alerts.setting()
+    stays = await alerts.setting()
+    await alerts.alert(count=3, alert_type="ANOMALY")
+    await alerts.route()
+    mine = store(pool, breaker=RULE)
+    claims = await mine.claim(rooms(), take_expired=True)
+    await alerts.rows(
+        """UPDATE pggit.alert_notification_settings
+        SET notification_channel = 'pagerduty', config = '{"service_key": "0123456789abcdef0123456789abcdef"}'
+        WHERE setting_id = %s""",
+        moved,
+    )
+    dead = claims.pop(next(i for i, claim in enumerate(claims) if claim.setting_id == moved))
+    await mine.acknowledge([ack(c, Outcome.RETRY, verdict=Verdict.CONDEMNED, delay=600.0) for c in claims])
+    await alerts.rows(
+        "UPDATE pggit.alert_notification_queue SET next_attempt_at = now() - interval '1 s' WHERE queue_id = %s",
+        dead.queue_id,
+    )
+    assert await mine.claim(rooms(), take_expired=True) == []
+    await mine.tend_destinations()
+    assert await alerts.queue("channel, claimed_by IS NOT NULL", f"setting_id = {moved}") == [
+        ("pagerduty", queue_id == dead.queue_id)
+        for (queue_id,) in await alerts.queue("queue_id", f"setting_id = {moved}")
+    ]
+    freed = await mine.claim(rooms(), take_expired=True)
+    assert [(claim.setting_id, claim.channel) for claim in freed] == [(moved, "pagerduty")] * 3
+    assert await alerts.queue("setting_id", "claimed_by IS NULL") == [(stays,)] * 3
+    assert await mine.tend_destinations() == (0, 0)
+
+
 async def test_what_waits_too_long_behind_an_open_breaker_is_given_up(alerts: Alerts, pool: Database) -> None:
     """Its horizon over, a row ends as failed with the destination's error; younger rows and other endpoints wait on."""
     await alerts.setting()

@@ -168,7 +168,7 @@ async def test_operators_are_told_through_what_a_setting_reaches_now(alerts: Ale
 async def test_nothing_to_follow_is_no_trouble(alerts: Alerts) -> None:
     """Empty tables, unknown settings, NULL and shifts that can't deliver move nothing and raise nothing."""
     for arguments in ("", "NULL", "-1", "-1, 'nowhere'", "NULL, NULL, 0"):
-        assert await alerts.value(f"SELECT pggit.follow_oncall_shifts({arguments})") == 0
+        assert await alerts.value(f"SELECT pggit.follow_moved_endpoints({arguments})") == 0
     setting = await alerts.setting()
     await alerts.rows(
         "INSERT INTO pggit.oncall_shift (setting_id, starts_at, ends_at, config) VALUES (%s, now(), 'infinity', '{}')",
@@ -176,7 +176,7 @@ async def test_nothing_to_follow_is_no_trouble(alerts: Alerts) -> None:
     )
     await alerts.alert()
     await alerts.route()
-    assert await alerts.value("SELECT pggit.follow_oncall_shifts()") == 0
+    assert await alerts.value("SELECT pggit.follow_moved_endpoints()") == 0
     await alerts.rows("DELETE FROM pggit.alert_notification_settings")
     assert await alerts.value("SELECT count(*) FROM pggit.oncall_shift") == 0
     assert await where(alerts) == ["#pgit-alerts"]

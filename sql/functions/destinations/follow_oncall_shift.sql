@@ -6,10 +6,10 @@ SET search_path = pg_catalog, pggit, pg_temp
 AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN
-        PERFORM pggit.follow_oncall_shifts(OLD.setting_id, OLD.destination_key);
+        PERFORM pggit.follow_moved_endpoints(OLD.setting_id, OLD.destination_key);
     END IF;
     IF TG_OP <> 'DELETE' THEN
-        PERFORM pggit.follow_oncall_shifts(NEW.setting_id);
+        PERFORM pggit.follow_moved_endpoints(NEW.setting_id);
     END IF;
     RETURN NULL;
 END
