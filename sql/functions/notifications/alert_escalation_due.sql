@@ -23,12 +23,13 @@ BEGIN
     RETURN p_threshold >= 1 AND EXISTS (
         SELECT
         FROM pggit.performance_alerts AS earlier
-        WHERE earlier.operation_type = p_operation_type
-            AND earlier.alert_type = p_alert_type
-            AND earlier.created_at >= v_since
-            AND (earlier.created_at, earlier.alert_id) < (p_created_at, p_alert_id)
-        -- In the index's order, so that no plan reads the whole hour to find three.
-        ORDER BY earlier.created_at, earlier.alert_id
+        -- All four columns as one range of the escalation index and in its order, so that no plan, whatever it expects of
+        -- an hour, walks through all operations' alerts by their time, or reads the whole hour to find three.
+        WHERE (earlier.operation_type, earlier.alert_type, earlier.created_at)
+            >= (p_operation_type, p_alert_type, v_since)
+            AND (earlier.operation_type, earlier.alert_type, earlier.created_at, earlier.alert_id)
+            < (p_operation_type, p_alert_type, p_created_at, p_alert_id)
+        ORDER BY earlier.operation_type, earlier.alert_type, earlier.created_at, earlier.alert_id
         OFFSET p_threshold - 1 LIMIT 1
     );
 END
