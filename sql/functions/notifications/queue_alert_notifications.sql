@@ -302,10 +302,11 @@ BEGIN
     FROM queue;
 
     PERFORM pggit.start_alert_escalations(p_alert_ids);
-    SELECT l.queued, l.unfinished INTO v_lifecycle
+    SELECT l.queued, l.unfinished, l.suppressed INTO v_lifecycle
     FROM pggit.queue_lifecycle_notifications(p_alert_ids, p_events, p_occurred_at) AS l;
     queued := queued + v_lifecycle.queued;
     unfinished := unfinished || v_lifecycle.unfinished;
+    suppressed := suppressed || v_lifecycle.suppressed;
     RETURN NEXT;
 END
 $$;
