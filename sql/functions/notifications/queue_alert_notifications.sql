@@ -82,8 +82,9 @@ BEGIN
             s.min_interval,
             s.group_by,
             pggit.slack_channel_name(s.config) AS slack_channel,
-            pggit.notification_setting_problem(s.notification_channel, s.config) AS problem
+            pggit.notification_setting_problem(s.notification_channel, e.config) AS problem
         FROM pggit.alert_notification_settings AS s
+        INNER JOIN pggit.effective_notification_config AS e ON s.setting_id = e.setting_id
         WHERE s.enabled
     ),
 
