@@ -41,8 +41,17 @@ JOBS = (
     "degradation",
 )
 JOB_OUTCOMES = ("succeeded", "failed", "released", "busy", "superseded", "missed")
-# What the router counts. Reasons that are only logged (already_told, discarded and so on) have no series.
-SUPPRESSIONS = ("no_matching_setting", "alert_deleted", "snoozed", "maintenance")
+# What the router counts; the last three are of acknowledged and resolved. Reasons that are only logged (discarded, say)
+# have no series.
+SUPPRESSIONS = (
+    "no_matching_setting",
+    "alert_deleted",
+    "snoozed",
+    "maintenance",
+    "already_resolved",
+    "nobody_was_told",
+    "already_told",
+)
 LOOPS = ("acknowledger", "beat", "dispatcher", "heartbeat", "router", "scheduler", "upkeep")
 PINGS = ("sent", "failed", "withheld")
 DESTINATION_STATES = ("open", "paused")

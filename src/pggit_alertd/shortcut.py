@@ -77,8 +77,10 @@ class Shortcut:
                 horizon=self._horizon,
             )
         except DatabaseError:
+            # It may be routing alone that fails, which must not keep what is due from being claimed.
             self.decline()
-            raise
+            self._closed_until = self._clock.monotonic() + AFTER_SLOW_SECONDS
+            return await self._store.claim(rooms, take_expired=take_expired, known=known)
         finally:
             self._asked = False
             if self._clock.monotonic() - started > SLOW_SECONDS:

@@ -127,10 +127,10 @@ async def test_unknown_alerts_are_named_in_a_notice(alerts: Alerts) -> None:
     assert all("there is no alert" in notice for notice in alerts.notices)
     unrouted = await alerts.alert()
     assert await alerts.value("SELECT pggit.resolve_alert(%s, NULL, NULL)", unrouted) is False
-    assert await alerts.rows("SELECT * FROM pggit.queue_lifecycle_notifications(NULL, NULL, NULL)") == [(0, [])]
+    assert await alerts.rows("SELECT * FROM pggit.queue_lifecycle_notifications(NULL, NULL, NULL)") == [(0, [], {})]
     assert await alerts.rows(
         "SELECT * FROM pggit.queue_lifecycle_notifications('{4711, NULL}', '{acknowledged, resolved}', '{NULL}')"
-    ) == [(0, [])]
+    ) == [(0, [], {"nobody_was_told": 2})]
     assert await alerts.rows("SELECT * FROM pggit.latest_lifecycle_event(NULL, NULL)") == []
 
 

@@ -206,3 +206,16 @@ async def test_only_what_a_setting_reaches_now_has_to_work(alerts: Alerts, pool:
     await alerts.rows("DELETE FROM pggit.oncall_shift")
     await alerts.rows("UPDATE pggit.alert_notification_queue SET status = 'failed', processed_at = now()")
     assert not await alerts.value("SELECT pggit.replay_notification(%s)", claim.queue_id)
+
+
+async def test_a_setting_that_is_made_for_shifts_needs_no_config_of_its_own(alerts: Alerts, pool: Database) -> None:
+    """An alert raised during the shift is sent; one raised outside of it is a dead letter that says why."""
+    bare = await alerts.setting(config={})
+    await shift(alerts, bare)
+    await alerts.alert(severity="CRITICAL")
+    assert await alerts.route() == (1, 1, 0)
+    (claim,) = await store(pool).claim(rooms(), take_expired=True)
+    assert claim.recipient == "#shift"
+    await alerts.rows("DELETE FROM pggit.oncall_shift")
+    await alerts.alert("push", severity="CRITICAL")
+    assert await alerts.route() == (1, 0, 1)

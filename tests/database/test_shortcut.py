@@ -150,6 +150,23 @@ async def test_after_a_failure_the_router_is_told(alerts: Alerts, pool: Database
     assert await alerts.queue("status") == []
 
 
+async def test_routing_that_fails_keeps_nothing_from_being_claimed(alerts: Alerts, pool: Database) -> None:
+    """What is due is claimed all the same, the router does the routing, and the next alerts go the long way a while."""
+    clock = HandClock()
+    await alerts.setting(pattern="*")
+    await alerts.alert("commit")
+    await alerts.route()
+    await alerts.alert("push")
+    await alerts.rows("ALTER FUNCTION pggit.glob_matches(text, text) RENAME TO gone")
+    path = Path(Store(pool, "w1", clock), clock)
+    assert path.ask()
+    assert await path.claim() == ["commit"]
+    assert path.told == [None]
+    assert not path.ask()
+    clock.seconds += AFTER_SLOW_SECONDS + 1
+    assert path.ask()
+
+
 async def test_a_slow_transaction_closes_it_for_a_while(alerts: Alerts, pool: Database) -> None:
     """Routing that waits for a lock must not hold up what is due, so the next alerts go the long way for a while."""
     clock = HandClock()

@@ -10,7 +10,7 @@ CREATE OR REPLACE FUNCTION pggit.queue_lifecycle_notifications(
     p_events text [],
     p_occurred_at timestamptz []
 )
-RETURNS TABLE (queued integer, unfinished bigint [])
+RETURNS TABLE (queued integer, unfinished bigint [], suppressed jsonb)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
 SET plan_cache_mode = force_generic_plan
@@ -18,6 +18,7 @@ AS $$
 BEGIN
     queued := 0;
     unfinished := '{}';
+    suppressed := '{}';
     IF 'triggered' = ALL (p_events) THEN
         RETURN NEXT;
         RETURN;
@@ -212,9 +213,20 @@ BEGIN
         ) AS why
         WHERE NOT EXISTS (SELECT FROM queue WHERE queue.alert_id = word.alert_id AND queue.event = word.event)
             AND NOT EXISTS (SELECT FROM history WHERE history.alert_id = word.alert_id AND history.event = word.event)
+        RETURNING alert_notification_log.status, alert_notification_log.reason
     )
 
-    SELECT count(*) INTO queued FROM queue WHERE queue.status = 'pending';
+    SELECT
+        count(*),
+        coalesce(
+            (
+                SELECT jsonb_object_agg(l.reason, l.times)
+                FROM (SELECT reason, count(*) AS times FROM logged WHERE status = 'suppressed' GROUP BY reason) AS l
+            ), '{}'
+        )
+    INTO queued, suppressed
+    FROM queue
+    WHERE queue.status = 'pending';
     RETURN NEXT;
 END
 $$;

@@ -82,8 +82,9 @@ BEGIN
             s.min_interval,
             s.group_by,
             pggit.slack_channel_name(s.config) AS slack_channel,
-            pggit.notification_setting_problem(s.notification_channel, s.config) AS problem
+            pggit.notification_setting_problem(s.notification_channel, e.config) AS problem
         FROM pggit.alert_notification_settings AS s
+        INNER JOIN pggit.effective_notification_config AS e ON s.setting_id = e.setting_id
         WHERE s.enabled
     ),
 
@@ -302,10 +303,11 @@ BEGIN
     FROM queue;
 
     PERFORM pggit.start_alert_escalations(p_alert_ids);
-    SELECT l.queued, l.unfinished INTO v_lifecycle
+    SELECT l.queued, l.unfinished, l.suppressed INTO v_lifecycle
     FROM pggit.queue_lifecycle_notifications(p_alert_ids, p_events, p_occurred_at) AS l;
     queued := queued + v_lifecycle.queued;
     unfinished := unfinished || v_lifecycle.unfinished;
+    suppressed := suppressed || v_lifecycle.suppressed;
     RETURN NEXT;
 END
 $$;
