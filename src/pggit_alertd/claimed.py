@@ -1,4 +1,4 @@
-"""What claim.sql returns, made into claims. A row that somebody made by hand may hold anything, and costs only itself."""
+"""What claim.sql returns, made into claims. A row that somebody made by hand may hold anything: it costs itself."""
 
 import json
 from collections.abc import Mapping, Sequence

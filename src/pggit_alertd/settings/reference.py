@@ -13,7 +13,7 @@ from pggit_alertd.settings.sources import UNPREFIXED, variable
 _OPENING = """\
 # Settings
 
-<!-- Made by `python -m pggit_alertd.settings > docs/settings.md` from src/pggit_alertd/settings/model.py. -->
+<!-- Made by `python -m pggit_alertd.settings > docs/settings.md` from src/pggit_alertd/settings/. -->
 
 Everything is set by environment variables. Each `PGGIT_ALERTD_X` may instead be given as `PGGIT_ALERTD_X_FILE` with the
 path of a file that holds the value (Docker and Kubernetes secrets, systemd's `LoadCredential=`); one line break at its
