@@ -218,6 +218,7 @@ BEGIN
             ('hold_disabled_notifications', 'pggit_alertd_daemon'),
             ('requeue_missed_alerts', 'pggit_alertd_daemon'),
             ('escalate_unacknowledged', 'pggit_alertd_daemon'),
+            ('take_escalation_steps', 'pggit_alertd_daemon'),
             ('resolve_recovered_episodes', 'pggit_alertd_daemon'),
             ('acknowledge_alert', 'pggit_alertd_operator'),
             ('resolve_alert', 'pggit_alertd_operator'),

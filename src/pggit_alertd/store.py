@@ -131,9 +131,13 @@ class Store:
         """Give the router alerts that could not be queued when they were raised; return how many."""
         return int((await self._database.fetch("requeue"))[0][0])
 
-    async def escalate(self, *, limit: int) -> int:
-        """Tell the next in line of alerts that nobody acknowledged in time; return how many were queued."""
-        return int((await self._database.fetch("escalate", {"limit": limit}))[0][0])
+    async def escalate(self, *, limit: int) -> tuple[int, Mapping[str, int]]:
+        """Tell the next in line of alerts that nobody acknowledged in time.
+
+        Return how many were queued, and by kind of window how many steps one puts off.
+        """
+        queued, suppressed = (await self._database.fetch("escalate", {"limit": limit}))[0]
+        return int(queued), suppressed
 
     async def claim(
         self, rooms: Sequence[Room], *, take_expired: bool, known: Mapping[Lane, int] | None = None

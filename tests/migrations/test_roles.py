@@ -123,7 +123,7 @@ ALLOWED = [
     ("pggit_alertd_operator", "SELECT * FROM pggit.effective_notification_config"),
     ("pggit_alertd_daemon", "SELECT * FROM pggit.effective_notification_config"),
     ("pggit_alertd_daemon", "SELECT * FROM pggit.resolve_recovered_episodes()"),
-    ("pggit_alertd_daemon", "SELECT pggit.escalate_unacknowledged()"),
+    ("pggit_alertd_daemon", "SELECT pggit.escalate_unacknowledged(), pggit.take_escalation_steps()"),
     ("pggit_alertd_daemon", "SELECT * FROM pggit.route_alerts(10)"),
     ("pggit_alertd_daemon", "SELECT * FROM pggit.recalculate_all_baselines_rolling()"),
     ("pggit_alertd_daemon", "SELECT * FROM pggit.maintain_log_partitions(1)"),
