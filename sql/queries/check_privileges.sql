@@ -52,7 +52,7 @@ needed_function AS (
         ('explain_alert'),
         ('release_muted_alerts'),
         ('expand_snooze'),
-        ('escalate_unacknowledged'),
+        ('take_escalation_steps'),
         ('resolve_recovered_episodes'),
         ('hold_disabled_notifications'),
         ('recalculate_all_baselines_rolling'),

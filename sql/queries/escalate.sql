@@ -1,4 +1,5 @@
 -- Take the escalation steps that are due; see the function.
 -- Parameters: limit integer
 -- Index: alert_escalation_due
-SELECT pggit.escalate_unacknowledged(:'limit'::integer) AS queued;
+SELECT s.queued, s.suppressed
+FROM pggit.take_escalation_steps(:'limit'::integer) AS s;

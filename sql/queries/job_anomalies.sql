@@ -6,5 +6,6 @@ SELECT
     scan.expected,
     scan.episodes,
     scan.alerts,
-    scan.over_cap
+    scan.over_cap,
+    scan.whitelisted_by
 FROM pggit.scan_anomalies(make_interval(secs => :'lookback'::double precision)) AS scan;

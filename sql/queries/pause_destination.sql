@@ -2,13 +2,14 @@
 -- A pause soon after another one, with no delivery between them, goes on with that one: paused_since stays.
 -- Where the receiver told no time (`grows`), such a pause is as long as all before it and this one: 30 s, 60 s, 120 s
 -- and so on, at most 480 s. Refusals of what was under way when the pause began are part of the one that began it.
--- Parameters: destination_key text, channel text, recipient text, seconds double precision, grows boolean
+-- Parameters: destination_key text, channel text, recipient text, seconds double precision, grows boolean,
+-- patience text (as lock_timeout: how long to wait for the row, then 55P03)
 -- Index: alert_destination_pkey
 INSERT INTO pggit.alert_destination AS d (destination_key, channel, recipient, paused_until, paused_since)
-VALUES (
+SELECT
     :'destination_key'::text, :'channel'::text, :'recipient'::text,
     now() + make_interval(secs => least(greatest(:'seconds'::double precision, 0), 2592000)), now()
-)
+WHERE set_config('lock_timeout', :'patience'::text, TRUE) IS NOT NULL
 ON CONFLICT (destination_key) DO UPDATE
     SET
         paused_until = CASE

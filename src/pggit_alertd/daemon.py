@@ -139,7 +139,7 @@ class Daemon:
         )
         self._scheduler = Scheduler(
             database=self._database,
-            jobs=jobs.registry(settings),
+            jobs=jobs.registry(settings, self._metrics),
             worker=settings.worker_name,
             metrics=self._metrics,
             beat=self._liveness.loop("scheduler", SCHEDULER_LIMIT),

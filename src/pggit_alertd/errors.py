@@ -6,6 +6,7 @@ AlertdError
 ├── DatabaseError
 │   ├── DatabaseUnavailable  nobody's: the server can't be reached right now; transient
 │   ├── DatabaseRefused      operator: wrong password, missing database or privilege; permanent until mended
+│   ├── DatabaseLocked       somebody's open transaction: it holds a lock for longer than was waited; transient
 │   ├── DatabaseRejected     the data's: these values can't be stored, others can; permanent
 │   └── SchemaError
 │       ├── SchemaRefused    operator: these tables are not ones we install on; permanent
@@ -56,6 +57,10 @@ class DatabaseUnavailable(DatabaseError):
 
 class DatabaseRefused(DatabaseError):
     """PostgreSQL answered and said no: password, database, role or privilege need mending."""
+
+
+class DatabaseLocked(DatabaseError):
+    """Somebody's transaction holds a lock for longer than was to be waited; trying again later can help."""
 
 
 class DatabaseRejected(DatabaseError):

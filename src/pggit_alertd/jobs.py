@@ -18,6 +18,7 @@ from pggit_alertd.cron import Schedule
 from pggit_alertd.database import queries
 from pggit_alertd.database.pool import Connection, Database
 from pggit_alertd.errors import DatabaseError, JobBusy, JobIncomplete
+from pggit_alertd.metrics import Metrics
 from pggit_alertd.settings import Settings
 from pggit_alertd.slots import JobState
 
@@ -320,14 +321,14 @@ def maintenance_windows(settings: Settings) -> Job:
     )
 
 
-def anomalies(settings: Settings) -> Job:
+def anomalies(settings: Settings, metrics: Metrics) -> Job:
     """Return the job that looks for unusual metrics among those recorded since it last did, and raises alerts."""
 
     async def work(database: Database, seconds: float) -> Result:
         """Scan once, and say what was seen."""
         async with transaction(database, seconds) as connection:
             scanned = await rows(connection, "job_anomalies", {"lookback": None})
-        return _scanned(scanned)
+        return _scanned(scanned, metrics)
 
     return Job(
         name="anomalies",
@@ -341,7 +342,7 @@ def anomalies(settings: Settings) -> Job:
     )
 
 
-def profiles(settings: Settings) -> Job:
+def profiles(settings: Settings, metrics: Metrics) -> Job:
     """Return the job that learns what is usual, and looks once more for what appeared late."""
 
     async def work(database: Database, seconds: float) -> Result:
@@ -349,7 +350,8 @@ def profiles(settings: Settings) -> Job:
         async with transaction(database, seconds) as connection:
             hours, operations = (await rows(connection, "job_profiles"))[0]
         async with transaction(database, seconds) as connection:
-            late = _scanned(await rows(connection, "job_anomalies", {"lookback": LATE_SECONDS}))
+            scanned = await rows(connection, "job_anomalies", {"lookback": LATE_SECONDS})
+        late = _scanned(scanned, metrics)
         return {"hours": hours, "operations": operations, "late_alerts": late["alerts"]}
 
     return Job(
@@ -363,9 +365,18 @@ def profiles(settings: Settings) -> Job:
     )
 
 
-def _scanned(scanned: Sequence[tuple[Any, ...]]) -> Result:
-    """Name what a scan returned."""
-    return dict(zip(("unusual", "whitelisted", "episodes", "alerts", "over_cap"), scanned[0], strict=True))
+def _scanned(scanned: Sequence[tuple[Any, ...]], metrics: Metrics) -> Result:
+    """Name what a scan that is committed returned; log and count what the whitelist held back for the first time.
+
+    Scans overlap, so most of what one sees was seen before.
+    """
+    names = ("unusual", "whitelisted", "episodes", "alerts", "over_cap", "whitelisted_by")
+    result = dict(zip(names, scanned[0], strict=True))
+    fresh = [entry for entry in result["whitelisted_by"] if entry["fresh"]]
+    if fresh:
+        _log.info("anomalies_whitelisted", entries=fresh)
+        metrics.whitelisted.inc(sum(entry["fresh"] for entry in fresh))
+    return result
 
 
 def degradation(settings: Settings) -> Job:
@@ -392,7 +403,7 @@ def degradation(settings: Settings) -> Job:
     )
 
 
-def registry(settings: Settings) -> tuple[Job, ...]:
+def registry(settings: Settings, metrics: Metrics) -> tuple[Job, ...]:
     """Return every job there is."""
     return (
         baselines(settings),
@@ -402,7 +413,7 @@ def registry(settings: Settings) -> tuple[Job, ...]:
         merge_rollup(settings),
         recovery(settings),
         self_check(settings),
-        anomalies(settings),
-        profiles(settings),
+        anomalies(settings, metrics),
+        profiles(settings, metrics),
         degradation(settings),
     )

@@ -35,7 +35,6 @@ JOBS = (
     "merge_rollup",
     "recovery",
     "self_check",
-    "degradation",
     "anomalies",
     "profiles",
     "degradation",
@@ -104,6 +103,9 @@ class Metrics:
         self.claims = self._counter("claims", "Queue rows claimed", "channel")
         self.routed_alerts = self._counter("routed_alerts", "Alerts taken from the outbox and routed")
         self.suppressed = self._counter("suppressed", "Notifications that routing kept back, by why", "reason")
+        self.whitelisted = self._counter(
+            "whitelisted_metrics", "Unusual metrics that the whitelist held back, each counted once"
+        )
         self.active_snoozes = self._gauge("active_snoozes", "Windows that mute notifications now")
         self.snooze_lapse_seconds = self._gauge(
             "snooze_lapse_seconds", "Time until the next open window ends; infinite if none is open"

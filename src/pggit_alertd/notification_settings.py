@@ -19,7 +19,11 @@ Channels = Mapping[str, Channel[Any, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A row of alert_notification_settings; `config` is its JSON as text."""
+    """A row of alert_notification_settings as it reaches somebody now; `config` is JSON as text.
+
+    While an on-call shift is on, `shift_id` is its number, and config, destination and recipient are the shift's.
+    `own_config` is the row's, which counts between shifts.
+    """
 
     setting_id: int
     name: str | None
@@ -30,12 +34,19 @@ class Setting:
     config: str | None = field(repr=False)
     destination_key: str | None
     recipient: str
+    shift_id: int | None = None
+    own_config: str | None = field(default=None, repr=False)
 
     @property
     def title(self) -> str:
         """The number and the name, for people; the name is anybody's text, so it is cut and cleaned."""
         name = one_line(self.name, NAME_LIMIT)
         return f"{self.setting_id} ({name})" if name else str(self.setting_id)
+
+    @property
+    def by_shift(self) -> str:
+        """What to say after the number or the title: by which on-call shift, if one is on."""
+        return "" if self.shift_id is None else f" by on-call shift {self.shift_id}"
 
 
 async def load(database: Database) -> list[Setting]:

@@ -105,7 +105,8 @@ class Router:
     async def _escalate(self) -> None:
         """Take the escalation steps that are due, after routing, so that an acknowledgement that waits comes first."""
         self._escalate_at = self._clock.monotonic() + ESCALATE_SECONDS
-        queued = await self._store.escalate(limit=self._batch)
+        queued, suppressed = await self._store.escalate(limit=self._batch)
+        self._count(suppressed)
         if queued:
             _log.warning("escalated", queued=queued, reason="nobody acknowledged in time")
             self._routed()

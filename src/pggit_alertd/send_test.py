@@ -1,8 +1,9 @@
 """Sends one message marked [TEST] through a notification setting, past queue and routing: `pggit-alertd send-test`.
 
-It answers the question that no other check can: does a person get something, and what did the receiver say? The setting
-need not be enabled, so that a new one can be tried before alerts go there. On PagerDuty the test opens an incident,
-which is resolved at once. Every attempt is written into the delivery log with the status `test`.
+It answers the question that no other check can: does a person get something, and what did the receiver say? While an
+on-call shift is on, the test goes where alerts would go, to the shift, and the answer names it. The setting need not be
+enabled, so that a new one can be tried before alerts go there. On PagerDuty the test opens an incident, which is
+resolved at once. Every attempt is written into the delivery log with the status `test`.
 """
 
 import asyncio
@@ -100,7 +101,8 @@ async def send_test(settings: Settings, wanted: str) -> Trial:
         try:
             destination = parse(setting, built)
         except DestinationError as error:
-            raise DestinationError(f"Notification setting {setting.title} can't be used. {error}") from None
+            who = f"{setting.title}{setting.by_shift}"
+            raise DestinationError(f"Notification setting {who} can't be used. {error}") from None
         attempts = await _attempts(built[setting.channel or ""], setting, destination, dry_run=settings.dry_run)
         return Trial(setting, attempts, await _log(database, setting, attempts, settings.worker_name))
     finally:

@@ -4,17 +4,22 @@ Every method is one statement of sql/queries in autocommit. What an ack may chan
 (queue_id, claim_no, worker, claimed_at); docs/design/delivery.md goes through the failure cases.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from psycopg.rows import TupleRow
 
+from pggit_alertd import logs
 from pggit_alertd.claimed import claim
 from pggit_alertd.clock import Clock
 from pggit_alertd.database import arrays
 from pggit_alertd.database.pool import Database
+from pggit_alertd.errors import DatabaseLocked
 from pggit_alertd.model import Ack, Claim, Outcome, Urgency
+
+_log = logs.get("store")
 
 
 class Lane(NamedTuple):
@@ -47,13 +52,15 @@ class BreakerRule:
     """When a destination's circuit breaker opens, and for how long (seconds).
 
     It opens after `threshold` failures in a row for `base`, twice as long after each probe that fails, at most `cap`;
-    or for `condemned` at once, after a refusal that only people can mend.
+    or for `condemned` at once, after a refusal that only people can mend. A destination's row that somebody holds is
+    waited for for `patience`; longer, and results would pile up in memory while their leases run out.
     """
 
     threshold: int = 3
     base: float = 2.0
     cap: float = 60.0
     condemned: float = 900.0
+    patience: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,8 @@ class Routed:
     suppressed: Mapping[str, int]
 
 
+IMPATIENT_SECONDS = 5.0
+"""How long nobody's lock is waited for after one was held too long: else each batch would wait for it anew."""
 COUNTED = 100_000
 """Where queue_depth.sql and outbox_depth.sql end counting: this many is "at least"."""
 
@@ -116,6 +125,7 @@ class Store:
         self._clock = clock
         self._breaker = breaker or BreakerRule()
         self._coalesce = coalesce
+        self._impatient_until = -math.inf
         self._installation = ""
         self.worker = worker
 
@@ -130,9 +140,13 @@ class Store:
         """Give the router alerts that could not be queued when they were raised; return how many."""
         return int((await self._database.fetch("requeue"))[0][0])
 
-    async def escalate(self, *, limit: int) -> int:
-        """Tell the next in line of alerts that nobody acknowledged in time; return how many were queued."""
-        return int((await self._database.fetch("escalate", {"limit": limit}))[0][0])
+    async def escalate(self, *, limit: int) -> tuple[int, Mapping[str, int]]:
+        """Tell the next in line of alerts that nobody acknowledged in time.
+
+        Return how many were queued, and by kind of window how many steps one puts off.
+        """
+        queued, suppressed = (await self._database.fetch("escalate", {"limit": limit}))[0]
+        return int(queued), suppressed
 
     async def claim(
         self, rooms: Sequence[Room], *, take_expired: bool, known: Mapping[Lane, int] | None = None
@@ -189,22 +203,35 @@ class Store:
         return [claim(row, started, trusted_until, self._installation) for row in rows]
 
     async def acknowledge(self, acks: Sequence[Ack]) -> int:
-        """Apply results; return how many found their row claimed by somebody else (logged as superseded)."""
+        """Apply results; return how many found their row claimed by somebody else (logged as superseded).
+
+        The breaker of a destination whose row somebody holds is left as it is: what was sent must be known first.
+        """
         rule = {
             "breaker_threshold": self._breaker.threshold,
             "breaker_base": self._breaker.base,
             "breaker_cap": self._breaker.cap,
             "breaker_condemned": self._breaker.condemned,
         }
-        rows = await self._database.fetch("ack", {"worker": self.worker, **rule, **_columns(acks)})
+        given = {"worker": self.worker, "patience": _timeout(self._breaker.patience), **rule, **_columns(acks)}
+        try:
+            rows = await self._database.fetch("ack", {**given, "kept_keys": await self._kept_keys(given)})
+        except DatabaseLocked:
+            self._lose_patience()
+            rows = await self._database.fetch("ack", {**given, "kept_keys": await self._kept_keys(given)})
         held = {ack.claim.setting_id for ack in acks if ack.outcome is Outcome.HELD}
         if held:
             await self._database.fetch("hold", {"setting_ids": list(held)})
         return len(rows)
 
     async def pause(self, claim: Claim, seconds: float, *, grows: bool = False) -> None:
-        """Pause the claim's destination for every replica; with `grows` for longer, if it was paused just now."""
-        if claim.destination_key is not None:
+        """Pause the claim's destination for every replica; with `grows` for longer, if it was paused just now.
+
+        Where somebody holds the destination's row there is no pause; the claim's own row still waits as it was told.
+        """
+        if claim.destination_key is None:
+            return
+        try:
             await self._database.execute(
                 "pause_destination",
                 {
@@ -213,8 +240,30 @@ class Store:
                     "recipient": claim.recipient,
                     "seconds": seconds,
                     "grows": grows,
+                    "patience": _timeout(0.001 if self._impatient() else self._breaker.patience),
                 },
             )
+        except DatabaseLocked:
+            self._lose_patience()
+
+    def _impatient(self) -> bool:
+        return self._clock.monotonic() < self._impatient_until
+
+    async def _kept_keys(self, given: Mapping[str, Any]) -> str | None:
+        """Return the destinations whose breakers an ack keeps: all, or in a hurry those that nobody holds."""
+        if not self._impatient():
+            return None
+        asked = {"destination_keys": given["destination_keys"]}
+        return arrays.texts([key for (key,) in await self._database.fetch("free_destinations", asked)])
+
+    def _lose_patience(self) -> None:
+        """Wait for nobody's lock for a while, and say so."""
+        self._impatient_until = self._clock.monotonic() + IMPATIENT_SECONDS
+        _log.warning(
+            "destination_locked",
+            reason="a transaction holds rows of pggit.alert_destination; look for it in pg_stat_activity",
+            consequence="breakers and pauses of these destinations are not kept up meanwhile",
+        )
 
     async def next_due(self, rooms: Sequence[Room], full: Collection[Lane] = ()) -> float | None:
         """Return seconds until a lane that is not full has something due (not positive: now), None if nothing waits."""
@@ -276,6 +325,11 @@ def _storable(text: str) -> str:
     if text.isascii() and "\x00" not in text:
         return text
     return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+
+
+def _timeout(seconds: float) -> str:
+    """Return a time as PostgreSQL's lock_timeout takes it; 0 would be for ever."""
+    return f"{max(round(seconds * 1000), 1)}ms"
 
 
 def _columns(acks: Sequence[Ack]) -> dict[str, str]:

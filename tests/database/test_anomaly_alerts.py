@@ -218,6 +218,58 @@ async def test_the_whitelist_covers_what_it_says(
     assert await rows(connection, SCAN) == [expected]
 
 
+BY_ENTRY = "SELECT expected, whitelisted_by FROM pggit.scan_anomalies()"
+HELD_BACK = "SELECT metric_id, whitelist_id, duration_microseconds, reason FROM pggit.whitelisted_metric"
+
+
+@pytest.mark.servers
+async def test_the_whitelist_says_which_entry_held_back_what(connection: AsyncConnection) -> None:
+    """Each entry is named with its reason and counts; a metric is fresh once, and stays on record without its entry."""
+    at = await now(connection)
+    assert await rows(connection, BY_ENTRY) == [{"expected": 0, "whitelisted_by": []}]
+    await connection.execute(
+        "INSERT INTO pggit.anomaly_whitelist (whitelist_id, operation_pattern, reason) VALUES"
+        " (8, 'commit', 'not asked'), (7, 'com*', 'nightly export'), (9, 'merge', 'agreed'), (10, 'get_*', 'unused')"
+    )
+    [commit] = await measure(connection, "commit", [(at - MINUTE, 20_000)])
+    [merge] = await measure(connection, "merge", [(at - MINUTE, 30_000)])
+    export = {"whitelist_id": 7, "reason": "nightly export"}
+    agreed = {"whitelist_id": 9, "reason": "agreed", "metrics": 1}
+    assert await rows(connection, BY_ENTRY) == [
+        {"expected": 2, "whitelisted_by": [{**export, "metrics": 1, "fresh": 1}, {**agreed, "fresh": 1}]}
+    ]
+    [later] = await measure(connection, "commit", [(at, 21_000)])
+    assert await rows(connection, BY_ENTRY) == [
+        {"expected": 3, "whitelisted_by": [{**export, "metrics": 2, "fresh": 1}, {**agreed, "fresh": 0}]}
+    ]
+    await connection.execute("DELETE FROM pggit.anomaly_whitelist WHERE whitelist_id = 7")
+    assert [tuple(row.values()) for row in await rows(connection, f"{HELD_BACK} ORDER BY metric_id")] == [
+        (commit, 7, 20_000, "nightly export"),
+        (merge, 9, 30_000, "agreed"),
+        (later, 7, 21_000, "nightly export"),
+    ]
+    await connection.execute(
+        "UPDATE pggit.whitelisted_metric SET found_at = now() - interval '100 days' WHERE metric_id <> %s", (later,)
+    )
+    await rows(connection, "SELECT * FROM pggit.purge_notifications('90 days', 100)")
+    assert [row["metric_id"] for row in await rows(connection, HELD_BACK)] == [later]
+
+
+async def test_an_operator_can_ask_which_entry_covers_a_metric(connection: AsyncConnection) -> None:
+    """The first entry that covers it is named; what none covers, is unknown or NULL has no entry."""
+    ask = "SELECT pggit.whitelist_entry(%s, localtimestamp::timestamp, %s)"
+    assert await scalar(connection, ask, "commit", 20_000) is None
+    await connection.execute(
+        "INSERT INTO pggit.anomaly_whitelist (whitelist_id, operation_pattern, max_microseconds, reason)"
+        " VALUES (4, 'commit', 30000, 'larger'), (3, 'commit', 15000, 'smaller')"
+    )
+    covered = [await scalar(connection, ask, "commit", us) for us in (10_000, 20_000, 40_000)]
+    assert covered == [3, 4, None]
+    for operation, us in (("unheard_of", 10_000), (None, 10_000), ("commit", None)):
+        assert await scalar(connection, ask, operation, us) is None
+        assert await scalar(connection, ask.replace("whitelist_entry", "whitelisted"), operation, us) is False
+
+
 async def test_one_statement_switches_all_anomaly_alerts_off(connection: AsyncConnection) -> None:
     """With the row * off nothing is found, whatever the operation's own row says; on again, the next scan finds it."""
     at = await now(connection)

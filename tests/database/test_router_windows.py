@@ -104,6 +104,29 @@ async def test_the_router_counts_what_it_suppressed_and_lets_go(
     assert ticks.metrics.registry.get_sample_value("pggit_alertd_loop_errors_total", {"loop": "router"}) == 0
 
 
+async def test_escalation_steps_that_a_window_puts_off_are_counted(
+    alerts: Alerts, windows: Windows, pool: Database
+) -> None:
+    """Two steps that are due under an open window are counted as snoozed by the router's next round, once."""
+    first = await alerts.setting(severity="CRITICAL")
+    second = await alerts.setting("email", alert_type="ESCALATION")
+    await alerts.rows(
+        "INSERT INTO pggit.alert_escalation_step (chain, position, setting_id, wait)"
+        " VALUES ('ops', 1, %s, '15 min'), ('ops', 2, %s, '15 min')",
+        first,
+        second,
+    )
+    for operation in ("commit", "merge"):
+        await alerts.alert(operation, severity="CRITICAL")
+    await alerts.route()
+    await windows.snooze("1 hour")
+    await alerts.rows("UPDATE pggit.alert_escalation SET due_at = now() - interval '1 s'")
+    ticks = Ticks(pool, Metrics())
+    async with ticks.running():
+        await ticks.until("suppressed_total", 2, reason="snoozed")
+    assert await alerts.value("SELECT count(*) FROM pggit.alert_notification_log WHERE reason = 'snoozed'") == 2
+
+
 async def test_a_recurring_window_from_psql_is_worked_out_by_the_router(
     alerts: Alerts, windows: Windows, pool: Database
 ) -> None:

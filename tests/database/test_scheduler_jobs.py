@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 import pytest
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
+from structlog.testing import capture_logs
 
 from pggit_alertd import jobs
 from pggit_alertd.database import queries
 from pggit_alertd.database.pool import Database
 from pggit_alertd.errors import DatabaseError, JobBusy, JobIncomplete
-from pggit_alertd.metrics import JOBS
+from pggit_alertd.metrics import JOBS, Metrics
 from pggit_alertd.settings import Settings
 from support.replicas import replicas
 
@@ -104,13 +105,39 @@ async def test_the_jobs_that_detect_learn_and_then_tell_once(
     """What is usual is learned hourly; the scan of every minute raises an alert for what is not, and counts it."""
     await measure(connection, "commit", 5)
     await connection.execute("UPDATE pggit.performance_metrics SET recorded_at = recorded_at - interval '3 hours'")
-    learned = await jobs.profiles(settings).work(pool, SECONDS)
+    learned = await jobs.profiles(settings, Metrics()).work(pool, SECONDS)
     assert learned["late_alerts"] == 0
     await connection.execute("SELECT pggit.record_performance_metric('commit', 900000)")
-    job = jobs.anomalies(settings)
-    quiet = {"unusual": 1, "whitelisted": 0, "episodes": 0, "alerts": 0, "over_cap": 0}
+    job = jobs.anomalies(settings, Metrics())
+    quiet = {"unusual": 1, "whitelisted": 0, "episodes": 0, "alerts": 0, "over_cap": 0, "whitelisted_by": []}
     assert await job.work(pool, SECONDS) == {**quiet, "episodes": 1, "alerts": 1}
     assert await job.work(pool, SECONDS) == quiet
+
+
+async def test_what_the_whitelist_held_back_is_told_and_counted_once(
+    pool: Database,
+    settings: Settings,
+    connection: AsyncConnection[tuple[object, ...]],
+) -> None:
+    """The result names the entry, as does a log line; scans that overlap, the hourly ones too, count it once."""
+    await measure(connection, "commit", 5)
+    await connection.execute("UPDATE pggit.performance_metrics SET recorded_at = recorded_at - interval '3 hours'")
+    metrics = Metrics()
+    await jobs.profiles(settings, metrics).work(pool, SECONDS)
+    await connection.execute(
+        "INSERT INTO pggit.anomaly_whitelist (whitelist_id, operation_pattern, reason) VALUES (7, 'com*', 'export')"
+    )
+    await connection.execute("SELECT pggit.record_performance_metric('commit', 900000)")
+    job = jobs.anomalies(settings, metrics)
+    entry = {"whitelist_id": 7, "reason": "export", "metrics": 1}
+    with capture_logs() as lines:
+        for fresh in (1, 0):
+            result = await job.work(pool, SECONDS)
+            assert (result["unusual"], result["whitelisted"]) == (0, 1)
+            assert result["whitelisted_by"] == [{**entry, "fresh": fresh}]
+        await jobs.profiles(settings, metrics).work(pool, SECONDS)
+    assert metrics.registry.get_sample_value("pggit_alertd_whitelisted_metrics_total") == 1
+    assert [line["entries"] for line in lines if line["event"] == "anomalies_whitelisted"] == [[{**entry, "fresh": 1}]]
 
 
 async def test_a_recalculation_by_hand_makes_the_scheduled_one_busy(
@@ -213,7 +240,7 @@ async def test_the_daemons_role_may_run_every_job_and_keep_the_schedule(
     await measure(connection, "commit", 5)
     as_daemon = make_conninfo(database, options="-c role=pggit_alertd_daemon")
     await connection.execute("UPDATE pggit.scheduled_job SET updated_at = now() - interval '1 day', grace = '25 hours'")
-    async with replicas(as_daemon, jobs.registry(settings)) as (replica,):
+    async with replicas(as_daemon, jobs.registry(settings, Metrics())) as (replica,):
         async with asyncio.timeout(20):
             while not all(replica.counted(job, "succeeded") for job in JOBS):
                 await replica.round()
@@ -243,10 +270,10 @@ async def test_the_registry_agrees_with_the_rows_that_the_migration_makes(
         FROM pggit.scheduled_job ORDER BY job
     """)
     assert await rows.fetchall() == sorted(
-        (job.name, job.schedule, job.grace, job.lease, job.description) for job in jobs.registry(settings)
+        (job.name, job.schedule, job.grace, job.lease, job.description) for job in jobs.registry(settings, Metrics())
     )
 
 
 def test_statements_end_before_the_lease_in_every_job(settings: Settings) -> None:
     """A statement that goes on after others may take the run would be two runs at once."""
-    assert all(job.statement_timeout < job.lease < job.grace for job in jobs.registry(settings))
+    assert all(job.statement_timeout < job.lease < job.grace for job in jobs.registry(settings, Metrics()))

@@ -340,6 +340,44 @@ async def test_one_destination_is_probed_once_however_many_settings_lead_there(d
     assert http.connections_made == 1
 
 
+def add_shift(dsn: str, setting_id: int, config: Any) -> None:
+    """Put somebody on call for a setting now."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO pggit.oncall_shift (setting_id, starts_at, ends_at, config)"
+            " VALUES (%s, now(), 'infinity', %s)",
+            (setting_id, json.dumps(config)),
+        )
+
+
+async def test_the_endpoint_of_the_shift_that_is_on_is_the_one_probed(database: str, http: HttpSink) -> None:
+    """A setting is tested as it reaches somebody now, and the finding names the shift; its own endpoint rests."""
+    add_setting(database, "slack", {"webhook": "http://127.0.0.1:9/services/T1/B1/nobody"})
+    assert named(await checked(settings_for(database, http)), "destination").status is Status.FAILED
+    add_shift(database, 1, {"webhook": http.slack_url(TOKEN)})
+    found = await checked(settings_for(database, http))
+    destination = named(found, "destination")
+    assert destination.status is Status.OK, destination.message
+    assert destination.name.endswith("(setting 1 by on-call shift 1)")
+    assert named(found, "notification settings").message == "1 can be used; 1 by an on-call shift"
+    assert http.connections_made == 1
+
+
+async def test_a_setting_that_only_its_shift_can_use_is_warned_of(database: str, http: HttpSink) -> None:
+    """A shift that can't deliver fails, with the row to mend; a setting that reaches nobody after it is a warning."""
+    add_setting(database, "pagerduty", {"service_key": "short"})
+    add_setting(database, "pagerduty", {"service_key": ROUTING_KEY})
+    add_shift(database, 1, {"service_key": ROUTING_KEY})
+    add_shift(database, 2, {"service_key": "short"})
+    found = await checked(settings_for(database, http))
+    own = named(found, "notification setting 1")
+    assert (own.name, own.status) == ("notification setting 1", Status.WARNING)
+    assert own.message.startswith("reaches nobody between on-call shifts: ")
+    broken = named(found, "notification setting 2")
+    assert (broken.name, broken.status) == ("notification setting 2 by on-call shift 2", Status.FAILED)
+    assert broken.message.endswith("Mend the row in pggit.oncall_shift.")
+
+
 async def test_destinations_are_left_alone_when_asked(database: str, http: HttpSink, mail: SmtpSink) -> None:
     """--no-destinations opens no connection to any receiver, and says that it left them out."""
     add_usual(database, http)

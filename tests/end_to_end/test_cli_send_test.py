@@ -130,6 +130,30 @@ async def test_a_test_that_arrives_lets_a_broken_destination_be_probed_now(bench
     assert await due()
 
 
+async def test_a_test_goes_to_the_shift_that_is_on_and_says_so(bench: Bench, http: HttpSink) -> None:
+    """It arrives at the endpoint of the shift and is logged there; a shift that is over changes nothing."""
+    setting = await bench.setting("slack", name="ops")
+    other = "anotherCanaryToken8f2b"
+    shift = (
+        "INSERT INTO pggit.oncall_shift (shift_id, setting_id, starts_at, ends_at, config)"
+        " VALUES (%s, %s, now() + %s::interval, now() + %s::interval, %s)"
+    )
+    config = json.dumps({"webhook": http.slack_url(other), "channel": "#on-call"})
+    await bench.connection.execute(shift, (6, setting, "-2 hours", "-1 hour", config))
+    ended = await bench.send(setting)
+    assert "(setting 1 (ops))" in ended.out
+    assert TOKEN in http.requests[-1].path
+    await bench.connection.execute(shift, (7, setting, "-1 hour", "1 hour", config))
+    ended = await bench.send(setting)
+    assert "slack #on-call (setting 1 (ops) by on-call shift 7), triggered: delivered" in ended.out
+    assert other not in ended.said
+    assert other in http.requests[-1].path
+    answer = (await bench.send(setting, "--json")).json
+    assert (answer["shift_id"], answer["recipient"]) == (7, "#on-call")
+    cursor = await bench.connection.execute("SELECT recipient FROM pggit.alert_notification_log ORDER BY log_id")
+    assert await cursor.fetchall() == [("#ops",), ("#on-call",), ("#on-call",)]
+
+
 async def test_a_test_for_pagerduty_opens_an_incident_and_resolves_it(bench: Bench, http: HttpSink) -> None:
     """Trigger and resolve have one dedup_key, so nothing stays open; both replies are printed and logged."""
     ended = await bench.send(await bench.setting("pagerduty"))

@@ -63,6 +63,7 @@ FORBIDDEN = [
     ("pggit_alertd_daemon", "UPDATE pggit.anomaly_detection_settings SET enabled = FALSE"),
     ("pggit_alertd_reader", "SELECT * FROM pggit.scan_anomalies()"),
     ("pggit_alertd_reader", "DELETE FROM pggit.anomaly_whitelist"),
+    ("pggit_alertd_operator", "DELETE FROM pggit.whitelisted_metric"),
     ("pggit_alertd_reader", "SELECT pggit.create_anomaly_alert(1, 'ANOMALY', 5)"),
     ("pggit_alertd_daemon", "DELETE FROM pggit.alert_notification_settings"),
     ("pggit_alertd_daemon", "UPDATE pggit.performance_alerts SET is_acknowledged = TRUE"),
@@ -122,7 +123,7 @@ ALLOWED = [
     ("pggit_alertd_operator", "SELECT * FROM pggit.effective_notification_config"),
     ("pggit_alertd_daemon", "SELECT * FROM pggit.effective_notification_config"),
     ("pggit_alertd_daemon", "SELECT * FROM pggit.resolve_recovered_episodes()"),
-    ("pggit_alertd_daemon", "SELECT pggit.escalate_unacknowledged()"),
+    ("pggit_alertd_daemon", "SELECT pggit.escalate_unacknowledged(), pggit.take_escalation_steps()"),
     ("pggit_alertd_daemon", "SELECT * FROM pggit.route_alerts(10)"),
     ("pggit_alertd_daemon", "SELECT * FROM pggit.recalculate_all_baselines_rolling()"),
     ("pggit_alertd_daemon", "SELECT * FROM pggit.maintain_log_partitions(1)"),
@@ -134,7 +135,8 @@ ALLOWED = [
     ("pggit_alertd_operator", "SELECT * FROM pggit.detect_anomalies_statistical('commit')"),
     ("pggit_alertd_operator", "UPDATE pggit.anomaly_detection_settings SET enabled = FALSE"),
     ("pggit_alertd_operator", "DELETE FROM pggit.anomaly_whitelist"),
-    ("pggit_alertd_reader", "SELECT * FROM pggit.anomaly_episode, pggit.anomaly_whitelist"),
+    ("pggit_alertd_operator", "SELECT pggit.whitelist_entry('commit', NULL, 1), pggit.whitelisted('commit', NULL, 1)"),
+    ("pggit_alertd_reader", "SELECT * FROM pggit.anomaly_episode, pggit.anomaly_whitelist, pggit.whitelisted_metric"),
 ]
 OPERATORS = ("backtest_", "deadletter_", "settings_history")
 """Statements that people run, with an operator's login."""

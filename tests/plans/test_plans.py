@@ -259,6 +259,8 @@ def results(connection: psycopg.Connection[tuple[Any, ...]], count: int) -> dict
         "breaker_base": 2.0,
         "breaker_cap": 60.0,
         "breaker_condemned": 900.0,
+        "patience": "500ms",
+        "kept_keys": None,
     }
 
 
@@ -321,7 +323,8 @@ def test_the_next_due_time_is_two_entries_per_destination(
 @pytest.mark.parametrize("mode", MODES)
 def test_a_pause_touches_one_row(large: psycopg.Connection[tuple[Any, ...]], mode: str) -> None:
     """Whatever waits for the destination, only the destination's own row is read and written."""
-    parameters = {"destination_key": "slack:3", "channel": "slack", "recipient": "#ops", "seconds": 60.0, "grows": True}
+    parameters = {"destination_key": "slack:3", "channel": "slack", "recipient": "#ops", "seconds": 60.0}
+    parameters |= {"grows": True, "patience": "1s"}
     plan = explain(large, mode, queries.load("pause_destination"), parameters)
     assert scans(plan, "alert_notification_queue") == {}
     assert blocks(plan) < 20

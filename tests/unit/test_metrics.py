@@ -39,7 +39,7 @@ def test_names_follow_the_conventions() -> None:
     """Each metric has help, a base unit, `_total` if and only if it is a counter, and no type in its name."""
     text = page()
     families = [family for family in text_string_to_metric_families(text) if family.name.startswith("pggit_alertd_")]
-    assert len(families) == 32
+    assert len(families) == 33
     for family in families:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         assert f"# HELP {name} " in text
@@ -54,6 +54,11 @@ def test_names_follow_the_conventions() -> None:
             assert set(sample.labels) <= {
                 "channel", "outcome", "reason", "severity", "status", "state", "loop", "job", "version", "le", "kind"
             }  # fmt: skip
+
+
+def test_no_job_is_listed_twice() -> None:
+    """What goes over the jobs goes over each once."""
+    assert len(set(JOBS)) == len(JOBS)
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")

@@ -3,9 +3,13 @@
 -- is known, from a scan before, belongs to it and raises nothing, for a day; so a scan that looks at the same metrics
 -- again, or at their neighbors, changes nothing but the episode's end and count. A new one raises one alert, about its
 -- worst metric, unless the operation has had its alerts_per_hour: then the episode is kept without.
+-- What the whitelist covers is in no episode; it is kept with the entry that covers it, and counted by entry: `metrics`
+-- seen in this span, `fresh` of them for the first time.
 -- The caller holds lock_anomaly_alerts.
 CREATE OR REPLACE FUNCTION pggit.raise_anomaly_alerts(p_from timestamp, p_to timestamp, p_probe boolean)
-RETURNS TABLE (unusual bigint, expected bigint, episodes bigint, alerts bigint, over_cap bigint)
+RETURNS TABLE (
+    unusual bigint, expected bigint, episodes bigint, alerts bigint, over_cap bigint, whitelisted_by jsonb
+)
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pggit, pg_temp
 SET jit = off
@@ -17,8 +21,36 @@ BEGIN
     WITH found AS MATERIALIZED (
         SELECT
             f.*,
-            pggit.whitelisted(f.operation_type, f.recorded_at, f.duration_microseconds) AS is_expected
+            pggit.whitelist_entry(f.operation_type, f.recorded_at, f.duration_microseconds) AS whitelist_id
         FROM pggit.find_anomalies(pggit.watched_operations(), p_from, p_to, p_probe) AS f
+    ),
+
+    held_back AS (
+        INSERT INTO pggit.whitelisted_metric (
+            metric_id, whitelist_id, recorded_at, duration_microseconds, operation_type, reason
+        )
+        SELECT
+            found.metric_id, found.whitelist_id, found.recorded_at, found.duration_microseconds, found.operation_type,
+            entry.reason
+        FROM found
+        INNER JOIN pggit.anomaly_whitelist AS entry ON found.whitelist_id = entry.whitelist_id
+        ON CONFLICT DO NOTHING
+        RETURNING whitelisted_metric.whitelist_id
+    ),
+
+    entry_count AS (
+        SELECT seen.whitelist_id, sum(seen.metrics) AS metrics, sum(seen.fresh) AS fresh
+        FROM (
+            SELECT found.whitelist_id, count(*) AS metrics, 0 AS fresh
+            FROM found
+            WHERE found.whitelist_id IS NOT NULL
+            GROUP BY found.whitelist_id
+            UNION ALL
+            SELECT held_back.whitelist_id, 0, count(*)
+            FROM held_back
+            GROUP BY held_back.whitelist_id
+        ) AS seen
+        GROUP BY seen.whitelist_id
     ),
 
     setting AS MATERIALIZED (
@@ -44,7 +76,7 @@ BEGIN
                 )::integer AS is_first
             FROM found
             INNER JOIN setting USING (operation_type)
-            WHERE NOT found.is_expected
+            WHERE found.whitelist_id IS NULL
         ) AS stepped
     ),
 
@@ -182,11 +214,22 @@ BEGIN
     )
 
     SELECT
-        (SELECT count(*) FROM found WHERE NOT found.is_expected),
-        (SELECT count(*) FROM found WHERE found.is_expected),
+        (SELECT count(*) FROM found WHERE found.whitelist_id IS NULL),
+        (SELECT count(*) FROM found WHERE found.whitelist_id IS NOT NULL),
         (SELECT count(*) FROM novel),
         (SELECT count(*) FROM alert),
-        (SELECT count(*) FROM novel WHERE NOT novel.is_told);
+        (SELECT count(*) FROM novel WHERE NOT novel.is_told),
+        (
+            SELECT coalesce(jsonb_agg(
+                jsonb_build_object(
+                    'whitelist_id', c.whitelist_id, 'reason', left(entry.reason, 200), 'metrics', c.metrics,
+                    'fresh', c.fresh
+                )
+                ORDER BY c.whitelist_id
+            ), '[]')
+            FROM entry_count AS c
+            INNER JOIN pggit.anomaly_whitelist AS entry ON c.whitelist_id = entry.whitelist_id
+        );
 END
 $$;
 

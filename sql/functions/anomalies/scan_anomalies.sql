@@ -11,7 +11,7 @@ CREATE OR REPLACE FUNCTION pggit.scan_anomalies(
 )
 RETURNS TABLE (
     scanned_from timestamp, scanned_to timestamp, unusual bigint, expected bigint, episodes bigint, alerts bigint,
-    over_cap bigint
+    over_cap bigint, whitelisted_by jsonb
 )
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
@@ -53,7 +53,7 @@ BEGIN
     END IF;
 
     RETURN QUERY
-    SELECT v_from, v_to, r.unusual, r.expected, r.episodes, r.alerts, r.over_cap
+    SELECT v_from, v_to, r.unusual, r.expected, r.episodes, r.alerts, r.over_cap, r.whitelisted_by
     FROM pggit.raise_anomaly_alerts(v_from, v_to, v_to - v_from > interval '1 hour') AS r;
 
     UPDATE pggit.anomaly_scan_state SET scanned_to = v_to

@@ -1,4 +1,4 @@
--- Is an unusual metric one of those that somebody said to expect? Asked for unusual metrics only, which are few.
+-- Is an unusual metric one of those that somebody said to expect?
 CREATE OR REPLACE FUNCTION pggit.whitelisted(
     p_operation_type text,
     p_recorded_at timestamp,
@@ -8,21 +8,7 @@ RETURNS boolean
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pggit, pg_temp
 AS $$
-SELECT EXISTS (
-    SELECT FROM pggit.anomaly_whitelist AS w
-    WHERE (w.expires_at IS NULL OR w.expires_at > now())
-        AND pggit.glob_matches(p_operation_type, w.operation_pattern)
-        AND (w.starts_at IS NULL OR p_recorded_at::timestamptz >= w.starts_at)
-        AND (w.ends_at IS NULL OR p_recorded_at::timestamptz < w.ends_at)
-        AND (w.min_microseconds IS NULL OR p_microseconds >= w.min_microseconds)
-        AND (w.max_microseconds IS NULL OR p_microseconds <= w.max_microseconds)
-        AND CASE
-            WHEN w.daily_from IS NULL THEN TRUE
-            WHEN w.daily_from <= w.daily_to
-                THEN p_recorded_at::time >= w.daily_from AND p_recorded_at::time < w.daily_to
-            ELSE p_recorded_at::time >= w.daily_from OR p_recorded_at::time < w.daily_to
-        END
-)
+SELECT pggit.whitelist_entry(p_operation_type, p_recorded_at, p_microseconds) IS NOT NULL
 $$;
 
 COMMENT ON FUNCTION pggit.whitelisted(text, timestamp, bigint) IS

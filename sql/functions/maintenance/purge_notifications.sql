@@ -260,6 +260,16 @@ BEGIN
     GET DIAGNOSTICS deleted = ROW_COUNT;
     RETURN NEXT;
 
+    relation := 'whitelisted_metric';
+    DELETE FROM pggit.whitelisted_metric AS metric
+    WHERE metric.metric_id = ANY (ARRAY(
+        SELECT old.metric_id FROM pggit.whitelisted_metric AS old
+        WHERE old.found_at < v_cutoff
+        LIMIT p_batch FOR UPDATE SKIP LOCKED
+    ));
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN NEXT;
+
     relation := 'alertd_condition';
     DELETE FROM pggit.alertd_condition AS condition
     WHERE condition.condition_id = ANY (ARRAY(
@@ -273,6 +283,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION pggit.purge_notifications(interval, integer) IS
-'Removes what is older than the limit: finished notifications (never pending ones), delivery log, baseline history (candidates that still wait for a decision or are tried stay), days of trials, findings of alerts, scheduled runs (those of jobs that run several times an hour after a week), windows that are over and what they muted, episodes and who acknowledged what, on-call shifts, episodes of unusual metrics, workers not heard of, endpoints that nothing uses any more, conditions that are over. One batch a call; call it until every count is zero.';
+'Removes what is older than the limit: finished notifications (never pending ones), delivery log, baseline history (candidates that still wait for a decision or are tried stay), days of trials, findings of alerts, scheduled runs (those of jobs that run several times an hour after a week), windows that are over and what they muted, episodes and who acknowledged what, on-call shifts, episodes of unusual metrics and what the whitelist held back, workers not heard of, endpoints that nothing uses any more, conditions that are over. One batch a call; call it until every count is zero.';
 
 REVOKE ALL ON FUNCTION pggit.purge_notifications(interval, integer) FROM PUBLIC;

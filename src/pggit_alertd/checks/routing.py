@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import MutableSequence, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pggit_alertd import logs
@@ -29,7 +30,7 @@ async def settings(database: Database, channels: Channels, usable: MutableSequen
     found: list[CheckResult] = []
     rows = await load(database)
     for setting in rows:
-        name = f"notification setting {setting.title}"
+        name = f"notification setting {setting.title}{setting.by_shift}"
         try:
             parse(setting, channels)
         except DestinationError as error:
@@ -39,6 +40,7 @@ async def settings(database: Database, channels: Channels, usable: MutableSequen
                 usable.append(setting)
                 found += [CheckResult(name, Status.WARNING, each) for each in _deaf(setting)]
         found += [CheckResult(name, Status.WARNING, each) for each in _odd(setting, channels)]
+        found += _after_shift(setting, channels)
     if not any(setting.enabled for setting in rows):
         what = "none is enabled" if rows else "there is none"
         mend = "UPDATE" if rows else "INSERT INTO"
@@ -51,6 +53,9 @@ async def settings(database: Database, channels: Channels, usable: MutableSequen
             if count == len(rows)
             else f"{count} can be used, the other {len(rows) - count} are disabled"
         )
+        shifts = sum(setting.shift_id is not None for setting in usable)
+        if shifts:
+            message += f"; {shifts} by an on-call shift"
         found.append(CheckResult("notification settings", Status.OK, message))
     return found
 
@@ -61,7 +66,20 @@ def _broken(name: str, setting: Setting, error: DestinationError) -> CheckResult
         return CheckResult(name, Status.WARNING, f"is disabled, and would fail if it were enabled: {what}")
     if isinstance(error, ChannelNotReady):
         return CheckResult(name, Status.FAILED, f"{what} The row itself needs no mending.")
-    return CheckResult(name, Status.FAILED, f"{what} Mend the row in pggit.alert_notification_settings.")
+    table = "alert_notification_settings" if setting.shift_id is None else "oncall_shift"
+    return CheckResult(name, Status.FAILED, f"{what} Mend the row in pggit.{table}.")
+
+
+def _after_shift(setting: Setting, channels: Channels) -> list[CheckResult]:
+    """Look at the config that counts when the shift that is on has ended, before it does."""
+    if setting.shift_id is None or not setting.enabled:
+        return []
+    try:
+        parse(replace(setting, config=setting.own_config), channels)
+    except DestinationError as error:
+        what = f"reaches nobody between on-call shifts: {text(str(error))}"
+        return [CheckResult(f"notification setting {setting.title}", Status.WARNING, what)]
+    return []
 
 
 def _deaf(setting: Setting) -> list[str]:
@@ -114,7 +132,7 @@ async def probes(channels: Channels, rows: Sequence[Setting], *, mail_server: bo
             tasks.append(group.create_task(probe("mail server", channels["email"], EmailDestination(()))))
         for settings_of_it in by_key.values():
             first = settings_of_it[0]
-            numbers = ", ".join(str(each.setting_id) for each in settings_of_it)
+            numbers = ", ".join(f"{each.setting_id}{each.by_shift}" for each in settings_of_it)
             plural = "s" if len(settings_of_it) > 1 else ""
             recipient = text(one_line(first.recipient, NAME_LIMIT))
             name = f"destination {first.channel} {recipient} (setting{plural} {numbers})"

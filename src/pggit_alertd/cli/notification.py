@@ -16,8 +16,9 @@ def send_test(
 ) -> None:
     """Send a test message.
 
-    It is marked [TEST], goes through one notification setting, enabled or not, and the receiver's reply is printed.
-    On PagerDuty the incident is resolved at once. The delivery log has the outcome, with the status `test`.
+    It is marked [TEST], goes through one notification setting, enabled or not, to the on-call shift if one is on, and
+    the receiver's reply is printed. On PagerDuty the incident is resolved at once. The delivery log has the outcome,
+    with the status `test`.
     """
     import asyncio
 
@@ -40,7 +41,7 @@ def send_test(
 
 def _line(trial: "Trial", attempt: "Attempt") -> str:
     setting = trial.setting
-    head = f"{setting.channel} {setting.recipient} (setting {setting.title}), {attempt.event.value}"
+    head = f"{setting.channel} {setting.recipient} (setting {setting.title}{setting.by_shift}), {attempt.event.value}"
     if attempt.receipt is None:
         return f"{head}: not sent, this is a dry run (PGGIT_ALERTD_DRY_RUN)"
     code = f" {attempt.code}" if attempt.code is not None else ""
@@ -55,6 +56,7 @@ def _content(trial: "Trial") -> dict[str, object]:
         "ok": trial.succeeded,
         "setting_id": trial.setting.setting_id,
         "name": trial.setting.name,
+        "shift_id": trial.setting.shift_id,
         "channel": trial.setting.channel,
         "recipient": trial.setting.recipient,
         "attempts": [

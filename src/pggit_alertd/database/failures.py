@@ -15,6 +15,7 @@ from psycopg import errors
 
 from pggit_alertd.errors import (
     DatabaseError,
+    DatabaseLocked,
     DatabaseRefused,
     DatabaseRejected,
     DatabaseUnavailable,
@@ -67,7 +68,7 @@ _EXACT = {
         "This server is read-only, probably a standby; point PGGIT_ALERTD_DATABASE_URL at the primary.",
     ),
     "55P03": _Reading(
-        DatabaseError,
+        DatabaseLocked,
         "Another transaction holds a lock; find it in pg_stat_activity, end it or wait, and run this again.",
     ),
     "57014": _Reading(DatabaseError, "The statement was canceled or hit statement_timeout; raise it for this role."),
