@@ -1,91 +1,24 @@
-"""The scheduled jobs: thin callers of SQL functions, each safe to run again after it died half way.
-
-A job is given the pool rather than a connection, so that one that works in batches holds no connection between them.
-Every statement of a job has a time-out below the run's lease: a run that may be taken again by somebody else must
-not still be working (docs/design/schedule.md).
-"""
+"""The scheduled jobs: thin callers of SQL functions, each safe to run again after it died half way."""
 
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from pggit_alertd import logs, snoozes
 from pggit_alertd.cron import Schedule
-from pggit_alertd.database import queries
-from pggit_alertd.database.pool import Connection, Database
-from pggit_alertd.errors import DatabaseError, JobBusy, JobIncomplete
+from pggit_alertd.database.pool import Database
+from pggit_alertd.detection_jobs import anomalies, degradation, profiles
+from pggit_alertd.errors import JobIncomplete
+from pggit_alertd.job import Job, Result, rows, transaction
 from pggit_alertd.metrics import Metrics
 from pggit_alertd.settings import Settings
 from pggit_alertd.slots import JobState
 
-Result = dict[str, Any]
-Work = Callable[[Database, float], Awaitable[Result]]
-
-LOCK_NOT_AVAILABLE = "55P03"
 RETENTION_BATCH = 10_000
-LATE_SECONDS = 7200.0  # transactions that last longer are not looked for
 
 _log = logs.get("jobs")
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What the scheduler must know of a job.
-
-    `grace`, `lease` and `statement_timeout` are seconds. The first two are what a new row of scheduled_job gets; after
-    that the row rules. `work` is given the statement time-out that its lease allows. `at_start` asks for one run when
-    the daemon starts, outside the schedule, for work that is cheap when there is nothing to do and must not wait.
-    `quiet` keeps its runs out of the log while all is well.
-    """
-
-    name: str
-    description: str
-    schedule: str
-    grace: float
-    lease: float
-    statement_timeout: float
-    work: Work
-    at_start: bool = False
-    quiet: bool = False
-
-
-async def rows(
-    connection: Connection, name: str, parameters: Mapping[str, Any] | None = None
-) -> Sequence[tuple[Any, ...]]:
-    """Run a named statement on a connection that is already held, and return its rows."""
-    cursor = await connection.execute(queries.load(name).encode(), parameters or {})
-    return await cursor.fetchall()
-
-
-def sqlstate(error: BaseException | None) -> str | None:
-    """Return the SQLSTATE of the server's error behind one of ours, or None."""
-    while error is not None:
-        code = getattr(error, "sqlstate", None)
-        if code is not None:
-            return str(code)
-        error = error.__cause__
-    return None
-
-
-@asynccontextmanager
-async def transaction(database: Database, seconds: float) -> AsyncIterator[Connection]:
-    """Lend a connection inside a transaction whose statements end after that many seconds.
-
-    Raises JobBusy where PostgreSQL says that somebody else holds the lock.
-    """
-    try:
-        async with database.connection() as connection, connection.transaction():
-            milliseconds = str(max(int(seconds * 1000), 1))
-            await rows(connection, "session_local", {"name": "statement_timeout", "value": milliseconds})
-            yield connection
-    except DatabaseError as error:
-        if sqlstate(error) == LOCK_NOT_AVAILABLE:
-            raise JobBusy(f"Somebody else holds the lock: {error}") from error
-        raise
 
 
 def baselines(settings: Settings) -> Job:
@@ -318,88 +251,6 @@ def maintenance_windows(settings: Settings) -> Job:
         statement_timeout=120,
         work=work,
         at_start=True,
-    )
-
-
-def anomalies(settings: Settings, metrics: Metrics) -> Job:
-    """Return the job that looks for unusual metrics among those recorded since it last did, and raises alerts."""
-
-    async def work(database: Database, seconds: float) -> Result:
-        """Scan once, and say what was seen."""
-        async with transaction(database, seconds) as connection:
-            scanned = await rows(connection, "job_anomalies", {"lookback": None})
-        return _scanned(scanned, metrics)
-
-    return Job(
-        name="anomalies",
-        description="Looks for unusual metrics, and raises alerts about them",
-        schedule=settings.anomaly_schedule,
-        grace=120,
-        lease=60,
-        statement_timeout=40,
-        work=work,
-        quiet=True,
-    )
-
-
-def profiles(settings: Settings, metrics: Metrics) -> Job:
-    """Return the job that learns what is usual, and looks once more for what appeared late."""
-
-    async def work(database: Database, seconds: float) -> Result:
-        """Fold the finished hours, describe each operation, and scan two hours for rows that were committed late."""
-        async with transaction(database, seconds) as connection:
-            hours, operations = (await rows(connection, "job_profiles"))[0]
-        async with transaction(database, seconds) as connection:
-            scanned = await rows(connection, "job_anomalies", {"lookback": LATE_SECONDS})
-        late = _scanned(scanned, metrics)
-        return {"hours": hours, "operations": operations, "late_alerts": late["alerts"]}
-
-    return Job(
-        name="profiles",
-        description="Learns what is usual for each operation",
-        schedule=settings.profile_schedule,
-        grace=3000,
-        lease=600,
-        statement_timeout=240,
-        work=work,
-    )
-
-
-def _scanned(scanned: Sequence[tuple[Any, ...]], metrics: Metrics) -> Result:
-    """Name what a scan that is committed returned; log and count what the whitelist held back for the first time.
-
-    Scans overlap, so most of what one sees was seen before.
-    """
-    names = ("unusual", "whitelisted", "episodes", "alerts", "over_cap", "whitelisted_by")
-    result = dict(zip(names, scanned[0], strict=True))
-    fresh = [entry for entry in result["whitelisted_by"] if entry["fresh"]]
-    if fresh:
-        _log.info("anomalies_whitelisted", entries=fresh)
-        metrics.whitelisted.inc(sum(entry["fresh"] for entry in fresh))
-    return result
-
-
-def degradation(settings: Settings) -> Job:
-    """Return the job that looks for operations that became slower, and raises alerts about them."""
-
-    async def work(database: Database, seconds: float) -> Result:
-        """Bring histograms and scores up to the metrics, then judge; each step is committed by itself."""
-        async with transaction(database, seconds) as connection:
-            await rows(connection, "job_histograms")
-        async with transaction(database, seconds) as connection:
-            scored = (await rows(connection, "job_hour_scores"))[0][0]
-        async with transaction(database, seconds) as connection:
-            judged, insufficient, degraded, told = (await rows(connection, "job_degradation"))[0]
-        return {"scored": scored, "judged": judged, "insufficient": insufficient, "degraded": degraded, "told": told}
-
-    return Job(
-        name="degradation",
-        description="Looks for operations that became slower, and raises alerts",
-        schedule=settings.degradation_schedule,
-        grace=3000,
-        lease=900,
-        statement_timeout=240,
-        work=work,
     )
 
 

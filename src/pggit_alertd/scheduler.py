@@ -27,7 +27,7 @@ from pggit_alertd.backoff import RetrySchedule
 from pggit_alertd.clock import Clock, SystemClock
 from pggit_alertd.database.pool import Database
 from pggit_alertd.errors import DatabaseError, JobBusy, JobIncomplete
-from pggit_alertd.jobs import Job, rows
+from pggit_alertd.job import Job, rows
 from pggit_alertd.liveness import Beat
 from pggit_alertd.metrics import Metrics
 from pggit_alertd.slots import Action, JobState, decide

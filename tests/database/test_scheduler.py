@@ -8,7 +8,7 @@ from psycopg import AsyncConnection
 
 from pggit_alertd.database.pool import Database
 from pggit_alertd.errors import JobBusy, JobIncomplete
-from pggit_alertd.jobs import Result, rows
+from pggit_alertd.job import Result, rows
 from support.job_work import Hold, Recorder, everyone
 from support.replicas import Replica, TimeMachine, probe, replicas
 

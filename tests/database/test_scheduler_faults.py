@@ -7,7 +7,7 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pggit_alertd.database.pool import Database
-from pggit_alertd.jobs import Result, transaction
+from pggit_alertd.job import Result, transaction
 from support.job_work import Hold, Recorder
 from support.replicas import Replica, TimeMachine, probe, replicas
 

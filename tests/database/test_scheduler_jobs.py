@@ -9,7 +9,7 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 from structlog.testing import capture_logs
 
-from pggit_alertd import jobs
+from pggit_alertd import detection_jobs, jobs
 from pggit_alertd.database import queries
 from pggit_alertd.database.pool import Database
 from pggit_alertd.errors import DatabaseError, JobBusy, JobIncomplete
@@ -105,10 +105,10 @@ async def test_the_jobs_that_detect_learn_and_then_tell_once(
     """What is usual is learned hourly; the scan of every minute raises an alert for what is not, and counts it."""
     await measure(connection, "commit", 5)
     await connection.execute("UPDATE pggit.performance_metrics SET recorded_at = recorded_at - interval '3 hours'")
-    learned = await jobs.profiles(settings, Metrics()).work(pool, SECONDS)
+    learned = await detection_jobs.profiles(settings, Metrics()).work(pool, SECONDS)
     assert learned["late_alerts"] == 0
     await connection.execute("SELECT pggit.record_performance_metric('commit', 900000)")
-    job = jobs.anomalies(settings, Metrics())
+    job = detection_jobs.anomalies(settings, Metrics())
     quiet = {"unusual": 1, "whitelisted": 0, "episodes": 0, "alerts": 0, "over_cap": 0, "whitelisted_by": []}
     assert await job.work(pool, SECONDS) == {**quiet, "episodes": 1, "alerts": 1}
     assert await job.work(pool, SECONDS) == quiet
@@ -123,19 +123,19 @@ async def test_what_the_whitelist_held_back_is_told_and_counted_once(
     await measure(connection, "commit", 5)
     await connection.execute("UPDATE pggit.performance_metrics SET recorded_at = recorded_at - interval '3 hours'")
     metrics = Metrics()
-    await jobs.profiles(settings, metrics).work(pool, SECONDS)
+    await detection_jobs.profiles(settings, metrics).work(pool, SECONDS)
     await connection.execute(
         "INSERT INTO pggit.anomaly_whitelist (whitelist_id, operation_pattern, reason) VALUES (7, 'com*', 'export')"
     )
     await connection.execute("SELECT pggit.record_performance_metric('commit', 900000)")
-    job = jobs.anomalies(settings, metrics)
+    job = detection_jobs.anomalies(settings, metrics)
     entry = {"whitelist_id": 7, "reason": "export", "metrics": 1}
     with capture_logs() as lines:
         for fresh in (1, 0):
             result = await job.work(pool, SECONDS)
             assert (result["unusual"], result["whitelisted"]) == (0, 1)
             assert result["whitelisted_by"] == [{**entry, "fresh": fresh}]
-        await jobs.profiles(settings, metrics).work(pool, SECONDS)
+        await detection_jobs.profiles(settings, metrics).work(pool, SECONDS)
     assert metrics.registry.get_sample_value("pggit_alertd_whitelisted_metrics_total") == 1
     assert [line["entries"] for line in lines if line["event"] == "anomalies_whitelisted"] == [[{**entry, "fresh": 1}]]
 
@@ -225,7 +225,7 @@ async def test_degradation_is_scored_and_judged_by_one_run(
         FROM generate_series(1, 1600) AS n
         CROSS JOIN LATERAL (SELECT localtimestamp - n * interval '7 minutes') AS moment (at)
     """)
-    job = jobs.degradation(settings)
+    job = detection_jobs.degradation(settings)
     result = await job.work(pool, SECONDS)
     assert result["scored"] > 150
     assert (result["judged"], result["degraded"], result["told"]) == (1, 0, 0)

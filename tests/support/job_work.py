@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from pggit_alertd.database.pool import Database
-from pggit_alertd.jobs import Result
+from pggit_alertd.job import Result
 from support.replicas import Replica
 
 

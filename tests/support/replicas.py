@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from pggit_alertd.clock import SystemClock
 from pggit_alertd.database.pool import Database
-from pggit_alertd.jobs import Job, Result
+from pggit_alertd.job import Job, Result
 from pggit_alertd.liveness import Beat
 from pggit_alertd.metrics import Metrics
 from pggit_alertd.scheduler import Scheduler
