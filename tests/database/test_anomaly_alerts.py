@@ -339,7 +339,7 @@ async def test_an_alert_by_hand_needs_no_history(connection: AsyncConnection) ->
 
 
 async def test_an_alert_by_hand_scores_what_nobody_scored(connection: AsyncConnection) -> None:
-    """Without p_z_score the detector's own z counts; a metric that took as long as ever is refused, an unknown one WARNING."""
+    """Without p_z_score the detector's own z counts: none of an unknown operation, none that was not slow."""
     at = await now(connection)
     ids = await measure(connection, "commit", [(at, 200_000), (at, 1), (at, 21_000)])
     [unknown] = await measure(connection, "brand_new", [(at, 20_000)])
