@@ -366,6 +366,7 @@ async def test_an_alert_by_hand_scores_what_nobody_scored(connection: AsyncConne
         ((1, "ANOMALY", 0), "22023", "p_z_score"),
         ((1, "ANOMALY", -4), "22023", "p_z_score"),
         ((1, "ANOMALY", Decimal("NaN")), "22023", "p_z_score"),
+        ((1, "ANOMALY", Decimal(10) ** 300), "22023", "p_z_score"),
     ],
 )
 async def test_an_alert_by_hand_refuses_by_name(

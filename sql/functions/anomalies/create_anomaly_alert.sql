@@ -26,8 +26,8 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                 HINT = 'DEGRADATION alerts are raised by the degradation scan.';
     END IF;
-    IF p_z_score <= 0 OR p_z_score IN ('NaN', 'Infinity') THEN
-        RAISE EXCEPTION 'create_anomaly_alert needs p_z_score above 0, not %', p_z_score
+    IF p_z_score <= 0 OR p_z_score >= 1000000 THEN
+        RAISE EXCEPTION 'create_anomaly_alert needs p_z_score above 0 and below 1000000, not %', p_z_score
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Metrics that were faster than usual raise no alert.';
     END IF;
 
