@@ -10,7 +10,7 @@ from typing import Any, LiteralString
 import pytest
 from psycopg import AsyncConnection, errors
 
-from database.baseline_support import rows, scalar
+from database.baseline_support import listen_to_warnings, rows, scalar
 from database.latency_support import local_hour, measure, undone
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -144,16 +144,22 @@ async def test_equal_durations_make_no_division_by_zero(connection: AsyncConnect
 
 
 async def test_too_little_data_is_called_insufficient_and_not_normal(connection: AsyncConnection) -> None:
-    """One metric, none, and an unknown operation give no row, and a status that says what is missing."""
+    """One metric, none, and an unknown operation give no row but a NOTICE, and a status that says what is missing."""
+    heard = listen_to_warnings(connection)
     end: datetime = await scalar(connection, "SELECT localtimestamp")
     await measure(connection, "commit", [(end - HOUR, 1000)])
     await measure(connection, "merge", [(end - n * HOUR, 1000 + n) for n in range(1, 31)])
     for operation in ("commit", "rollback", "unknown"):
+        heard.clear()
         assert await rows(connection, DETECT, operation) == []
+        assert [f"insufficient: fewer than 10 metrics of '{operation}'" in notice for notice in heard] == [True]
         [status] = await rows(connection, "SELECT * FROM pggit.anomaly_detection_status(%s)", operation)
         assert (status["status"], status["samples_needed"]) == ("insufficient", 10)
         assert status["expected_high_ms"] is None
+    heard.clear()
     assert await rows(connection, DETECT, None) == []
+    assert await rows(connection, DETECT, "merge") == []
+    assert heard == []
     [young] = await rows(connection, "SELECT * FROM pggit.anomaly_detection_status('merge')")
     assert (young["status"], young["sample_count"]) == ("young", 30)
     every = await rows(connection, "SELECT operation_type, status FROM pggit.anomaly_detection_status()")

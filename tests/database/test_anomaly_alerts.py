@@ -338,6 +338,24 @@ async def test_an_alert_by_hand_needs_no_history(connection: AsyncConnection) ->
     assert await scalar(connection, "SELECT pggit.anomaly_note(%s)", alert_id) is None
 
 
+async def test_an_alert_by_hand_scores_what_nobody_scored(connection: AsyncConnection) -> None:
+    """Without p_z_score the detector's own z counts: none of an unknown operation, none that was not slow."""
+    at = await now(connection)
+    ids = await measure(connection, "commit", [(at, 200_000), (at, 1), (at, 21_000)])
+    [unknown] = await measure(connection, "brand_new", [(at, 20_000)])
+    call = "SELECT pggit.create_anomaly_alert(%s, 'ANOMALY')"
+    await scalar(connection, call, ids[0])
+    await scalar(connection, call, unknown)
+    await scalar(connection, "SELECT pggit.create_anomaly_alert(%s, 'ANOMALY', p_z_score => 3)", ids[2])
+    with pytest.raises(errors.InvalidParameterValue, match="no longer than usual"):
+        async with connection.transaction():
+            await connection.execute(call, (ids[1],))
+    scored, plain, given = await rows(connection, ALERTS)
+    assert (scored["severity"], scored["zscore"] > 4) == ("CRITICAL", True)
+    assert (plain["severity"], plain["zscore"]) == ("WARNING", None)
+    assert (given["severity"], given["zscore"]) == ("WARNING", Decimal(3))
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -345,10 +363,10 @@ async def test_an_alert_by_hand_needs_no_history(connection: AsyncConnection) ->
         ((None, "ANOMALY", 5), "22023", "p_metric_id"),
         ((1, None, 5), "22023", "p_anomaly_type"),
         ((1, "DEGRADATION", 5), "22023", "p_anomaly_type"),
-        ((1, "ANOMALY", None), "22023", "p_zscore"),
-        ((1, "ANOMALY", 0), "22023", "p_zscore"),
-        ((1, "ANOMALY", -4), "22023", "p_zscore"),
-        ((1, "ANOMALY", Decimal("NaN")), "22023", "p_zscore"),
+        ((1, "ANOMALY", 0), "22023", "p_z_score"),
+        ((1, "ANOMALY", -4), "22023", "p_z_score"),
+        ((1, "ANOMALY", Decimal("NaN")), "22023", "p_z_score"),
+        ((1, "ANOMALY", Decimal(10) ** 300), "22023", "p_z_score"),
     ],
 )
 async def test_an_alert_by_hand_refuses_by_name(

@@ -1,6 +1,11 @@
 -- Raise an anomaly alert about one metric by hand. CRITICAL from z > 4; a metric that was not slow raises none.
+-- Without p_z_score it is the detector's own z for the metric; none, and so WARNING, where too little is known.
 -- Called again for the same metric it returns the alert that is there, whoever raised it.
-CREATE OR REPLACE FUNCTION pggit.create_anomaly_alert(p_metric_id bigint, p_anomaly_type text, p_zscore numeric)
+CREATE OR REPLACE FUNCTION pggit.create_anomaly_alert(
+    p_metric_id bigint,
+    p_anomaly_type text,
+    p_z_score numeric DEFAULT NULL
+)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
@@ -8,12 +13,12 @@ AS $$
 DECLARE
     v_metric record;
     v_limit record;
+    v_zscore numeric := p_z_score;
     v_alert_id bigint;
 BEGIN
-    IF p_metric_id IS NULL OR p_anomaly_type IS NULL OR p_zscore IS NULL THEN
-        RAISE EXCEPTION 'create_anomaly_alert needs %', CASE
-            WHEN p_metric_id IS NULL THEN 'p_metric_id' WHEN p_zscore IS NULL THEN 'p_zscore' ELSE 'p_anomaly_type'
-        END || ', not NULL'
+    IF p_metric_id IS NULL OR p_anomaly_type IS NULL THEN
+        RAISE EXCEPTION 'create_anomaly_alert needs %, not NULL',
+            CASE WHEN p_metric_id IS NULL THEN 'p_metric_id' ELSE 'p_anomaly_type' END
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF upper(p_anomaly_type) NOT IN ('ANOMALY', 'STATISTICAL', 'STATISTICAL_ANOMALY') THEN
@@ -21,8 +26,8 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                 HINT = 'DEGRADATION alerts are raised by the degradation scan.';
     END IF;
-    IF p_zscore <= 0 OR p_zscore IN ('NaN', 'Infinity') THEN
-        RAISE EXCEPTION 'create_anomaly_alert needs p_zscore above 0, not %', p_zscore
+    IF p_z_score <= 0 OR p_z_score >= 1000000 THEN
+        RAISE EXCEPTION 'create_anomaly_alert needs p_z_score above 0 and below 1000000, not %', p_z_score
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Metrics that were faster than usual raise no alert.';
     END IF;
 
@@ -41,12 +46,20 @@ BEGIN
     END IF;
 
     SELECT
-        center.value + (l.profile).q50 AS typical, center.value + l.low_cut AS low, center.value + l.cut AS high
+        center.value + (l.profile).q50 AS typical, center.value + l.low_cut AS low, center.value + l.cut AS high,
+        pggit.anomaly_zscore(l.profile, ln(v_metric.duration_microseconds::double precision) - center.value) AS zscore
     INTO v_limit
     FROM pggit.anomaly_limits(ARRAY[v_metric.operation_type], v_metric.recorded_at, v_metric.recorded_at) AS l
     CROSS JOIN LATERAL (
         SELECT (l.profile).hour_centers[1 + extract(HOUR FROM v_metric.recorded_at)::integer] AS value
     ) AS center;
+    IF p_z_score IS NULL THEN
+        v_zscore := v_limit.zscore;
+        IF v_zscore <= 0 THEN
+            RAISE EXCEPTION 'metric % took no longer than usual, its z is %', p_metric_id, round(v_zscore, 2)
+                USING ERRCODE = 'invalid_parameter_value', HINT = 'Metrics that were not slow raise no alert.';
+        END IF;
+    END IF;
 
     WITH alert AS (
         INSERT INTO pggit.performance_alerts (
@@ -55,7 +68,7 @@ BEGIN
         )
         SELECT
             p_metric_id, baseline.baseline_id, v_metric.operation_type, 'ANOMALY',
-            CASE WHEN p_zscore > 4 THEN 'CRITICAL' ELSE 'WARNING' END, baseline.p99_microseconds,
+            CASE WHEN v_zscore > 4 THEN 'CRITICAL' ELSE 'WARNING' END, baseline.p99_microseconds,
             v_metric.duration_microseconds,
             pggit.violation_multiplier(v_metric.duration_microseconds, pggit.latency_of_log(v_limit.typical)),
             v_metric.branch_id, v_metric.user_name
@@ -69,7 +82,7 @@ BEGIN
         percent_change, began_at
     )
     SELECT
-        alert.alert_id, v_metric.operation_type, 'ANOMALY', round(p_zscore, 2),
+        alert.alert_id, v_metric.operation_type, 'ANOMALY', round(v_zscore, 2),
         pggit.latency_of_log(v_limit.low), pggit.latency_of_log(v_limit.high),
         round((100 * (v_metric.duration_microseconds / exp(v_limit.typical) - 1))::numeric, 1), v_metric.recorded_at
     FROM alert
@@ -79,6 +92,6 @@ END
 $$;
 
 COMMENT ON FUNCTION pggit.create_anomaly_alert(bigint, text, numeric) IS
-'Raises an ANOMALY alert about a metric, CRITICAL from z > 4, and returns its id; the alert that is there if there is one.';
+'Raises an ANOMALY alert about a metric, CRITICAL from z > 4 (the detector''s own where p_z_score is left out), and returns its id; the alert that is there if there is one.';
 
 REVOKE EXECUTE ON FUNCTION pggit.create_anomaly_alert(bigint, text, numeric) FROM PUBLIC;

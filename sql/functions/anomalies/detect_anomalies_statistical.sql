@@ -1,7 +1,7 @@
 -- The unusual metrics of one operation in the last hours. A metric is held against the days before the window, on the
 -- scale ln(duration), with its hour of the day taken into account (docs/design/statistics.md).
 -- z is that of a normal distribution of the same tail probability, so 3.0 means 0.00135 whatever the shape.
--- No row means nothing unusual, or too little known: anomaly_detection_status says which.
+-- No row means nothing unusual, or too little known: a NOTICE says the latter, and anomaly_detection_status which.
 -- Fast metrics are ignored unless p_direction is 'fast' or 'both'; their z is negative, and against the spread only.
 CREATE OR REPLACE FUNCTION pggit.detect_anomalies_statistical(
     p_operation_type text,
@@ -42,6 +42,16 @@ BEGIN
         p_false_alarm_budget IS NOT NULL
     ) AS found
     ORDER BY found.recorded_at, found.metric_id;
+    IF NOT FOUND AND NOT EXISTS (
+        SELECT FROM pggit.anomaly_limits(
+            ARRAY[p_operation_type], v_to - make_interval(hours => p_lookback_hours), v_to, p_baseline_days,
+            p_sigma_threshold, p_false_alarm_budget, p_min_ratio, p_min_samples, p_false_alarm_budget IS NOT NULL
+        )
+    ) THEN
+        RAISE NOTICE 'insufficient: fewer than % metrics of % are known, so none can be called unusual, nor normal',
+            p_min_samples, quote_literal(left(p_operation_type, 60))
+            USING HINT = 'SELECT * FROM pggit.anomaly_detection_status() says it of every operation.';
+    END IF;
 END
 $$;
 

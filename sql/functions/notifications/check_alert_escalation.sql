@@ -17,7 +17,8 @@ DECLARE
 BEGIN
     PERFORM pggit.require_alert_reader();
     IF p_threshold IS NULL OR p_threshold < 1 OR p_window IS NULL OR p_window < interval '0' THEN
-        RAISE EXCEPTION 'check_alert_escalation needs a threshold of at least 1 and a window that is not negative'
+        RAISE EXCEPTION 'check_alert_escalation needs p_threshold of at least 1 and p_window of no less than 0, not % and %',
+            coalesce(p_threshold::text, 'NULL'), coalesce(p_window::text, 'NULL')
             USING ERRCODE = 'invalid_parameter_value', HINT = 'The defaults are 3 alerts within 1 hour.';
     END IF;
     SELECT a.* INTO v_alert
