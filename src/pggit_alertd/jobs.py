@@ -38,7 +38,6 @@ def baselines(settings: Settings) -> Job:
         named: dict[str, list[str]] = dict(outcomes)
         failed, held = named.get("failed", []), named.get("held", [])
         result = {
-            "operations": len(rolled),
             "changed": len(named.get("applied", [])),
             "held": held,
             "shadow": named.get("shadow", []),
