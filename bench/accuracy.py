@@ -79,7 +79,7 @@ def main() -> None:
     arguments.report.parent.mkdir(exist_ok=True)
     arguments.report.write_text(json.dumps(report, indent=1) + "\n")
     if arguments.short:
-        print("One seed and fewer cases: a single false alarm misses an aim. The aims are for `make accuracy` without SHORT.")
+        print("One seed and fewer cases: a single false alarm misses an aim. Judge by `make accuracy` without SHORT.")
     print(f"\n{report['seeds']['kind']} seeds, {report['seconds']:.0f} s; {arguments.report}")
 
 

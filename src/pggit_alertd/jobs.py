@@ -33,7 +33,7 @@ def baselines(settings: Settings) -> Job:
         }
         async with transaction(database, seconds) as connection:
             await rows(connection, "session_local", {"name": "pggit.baseline_reason", "value": "scheduled"})
-            rolled = await rows(connection, "job_baselines", parameters)
+            await rows(connection, "job_baselines", parameters)
             outcomes = await rows(connection, "job_baselines_outcome")
         named: dict[str, list[str]] = dict(outcomes)
         failed, held = named.get("failed", []), named.get("held", [])
