@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from pggit_alertd.demo.sinks import Answer
-from support.daemon import Stage
+from support.daemon import Daemon, Stage
 from support.scoreboard import Scores, by_length
 from support.tally import tally
 
@@ -97,20 +97,25 @@ async def test_stopping_under_load_leaves_nothing_leased(set_up: Stage, scores: 
 
 async def test_a_terminal_that_closes_ends_it_in_order(set_up: Stage) -> None:
     """SIGHUP drains as SIGTERM does; under nohup, which ignores it, the daemon stays."""
+
+    async def started(disposition: signal.Handlers) -> Daemon:
+        """Start a daemon that inherits this, whatever these tests themselves were started under."""
+        before = signal.signal(signal.SIGHUP, disposition)
+        try:
+            return await set_up.run()
+        finally:
+            signal.signal(signal.SIGHUP, before)
+
     await set_up.slack()
     set_up.http.always(Answer(delay=0.3))
-    daemon = await set_up.run()
+    daemon = await started(signal.SIG_DFL)
     await set_up.storm(5)
     await set_up.arrived(5)
     daemon.signal(signal.SIGHUP)
     assert await daemon.ended() == 0
     assert await set_up.statuses() == {"sent": 5}
 
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        stays = await set_up.run()
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    stays = await started(signal.SIG_IGN)
     stays.signal(signal.SIGHUP)
     await set_up.storm(1)
     await set_up.settled(6)
