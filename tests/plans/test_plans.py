@@ -132,7 +132,7 @@ def explain_inside(
             plans.extend(nodes(json.loads(text[text.index("{") :])["Plan"]))
 
     with connection.transaction(force_rollback=True):
-        for name in ("claim_notifications", "gather_digests"):
+        for name in ("claim_notifications", "gather_digests", "alert_escalation_due"):
             connection.execute(
                 sql.SQL(
                     "DO $$ BEGIN EXECUTE format('ALTER FUNCTION %s SET plan_cache_mode = {}', "
@@ -408,6 +408,10 @@ def test_escalation_reads_three_entries_whatever_the_storm(
     """Of 1,500 alerts of the operation within the hour three are read: the function touches a few blocks."""
     at = large.execute("SELECT max(created_at) FROM pggit.performance_alerts").fetchall()[0][0]
     call = "SELECT pggit.alert_escalation_due(%(id)s, %(operation)s, 'ANOMALY', %(at)s)"
+    plan, _ = explain_inside(large, mode, call, {"operation": "operation 1", "at": at, "id": 2**62})
+    assert scans(plan, "performance_alerts") | scans(plan, "alertd_performance_alerts") == {
+        "alertd_performance_alerts_escalation": 3
+    }
     # The best of a few runs: what a run reads of the catalog, because somebody's DDL or ANALYZE made it, is not meant.
     runs = [explain_prepared(large, mode, call, {"operation": "operation 1", "at": at, "id": 2**62}) for _ in range(5)]
     assert min(blocks(plan) for plan in runs) < 30

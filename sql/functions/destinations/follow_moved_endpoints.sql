@@ -2,7 +2,8 @@
 -- A shift that began or ended leaves rows behind at another endpoint, which may be broken while this one works; and a
 -- setting that was changed leaves those behind that were under way or being acknowledged at that moment, for the
 -- trigger that moves the others waits for no lock. For one setting, also what waits at an endpoint it no longer names;
--- else for all that have shifts or were changed within a quarter of an hour, which is longer than a lease lasts.
+-- else for all that have shifts or were changed within a quarter of an hour. Leases last a minute as shipped; what
+-- a worker that died holds for longer goes where its setting reaches too, but at the old endpoint's pace.
 -- Reads alert_notification_queue_due at the endpoints where nothing should be any more, so as a rule nothing.
 CREATE OR REPLACE FUNCTION pggit.follow_moved_endpoints(
     p_setting_id integer DEFAULT NULL, p_former_key text DEFAULT NULL, p_limit integer DEFAULT 1000
