@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pggit_alertd.demo.journey import Journey, Ledger, Outage, summary
+from pggit_alertd.demo.journey import Journey, Ledger, Outage, Progress, summary
 from pggit_alertd.demo.sinks import Answer, HttpRequest, HttpSink
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -19,6 +19,7 @@ def journey(alert_id: int = 1, channel: str = "slack", attempt: int = 1) -> Jour
         "sent",
         attempt,
         "commit",
+        "THRESHOLD_EXCEEDED",
         "INFO",
         2.0,
         escalated=False,
@@ -75,5 +76,5 @@ def test_what_an_outage_held_up_is_no_latency_of_a_first_attempt(
 
 def test_of_nothing_there_is_no_latency() -> None:
     """A demo that is stopped before anything arrives has no figures, and an alert that was not seen is lost."""
-    assert summary([], Ledger(), 0)["latency_ms"] == {"p50": None, "p99": None}
-    assert summary([journey()], Ledger(committed={1: 1.0}), 0)["lost"] == 1
+    assert summary(Progress(0, 0, []), Ledger())["latency_ms"] == {"p50": None, "p99": None}
+    assert summary(Progress(1, 0, [journey()]), Ledger(committed={1: 1.0}))["lost"] == 1

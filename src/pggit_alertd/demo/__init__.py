@@ -24,7 +24,7 @@ from rich.console import Console
 
 from pggit_alertd.database import migrate
 from pggit_alertd.database.embedded import EmbeddedServer, die_with_parent
-from pggit_alertd.demo.journey import Journey, Ledger, Outage, journeys, summary
+from pggit_alertd.demo.journey import Journey, Ledger, Outage, Progress, progress, summary
 from pggit_alertd.demo.sinks import Answer, HttpSink, SmtpSink
 from pggit_alertd.demo.workload import operations, record, record_together, seed_history, slow
 from pggit_alertd.errors import DatabaseError
@@ -41,17 +41,19 @@ READY_SECONDS = 20.0
 SETTLE_SECONDS = 30.0
 STOP_SECONDS = 30.0
 
-_SETTINGS = """
+SETTINGS = """
 INSERT INTO pggit.alert_notification_settings
     (alert_type, severity, notification_channel, enabled, config, name)
 VALUES
-    ('THRESHOLD_EXCEEDED', '*', 'slack', TRUE,
+    ('*', '*', 'slack', TRUE,
      jsonb_build_object('webhook', %(slack)s::text, 'channel', '#pggit-alerts'), 'team'),
     ('THRESHOLD_EXCEEDED', 'CRITICAL', 'pagerduty', TRUE,
      jsonb_build_object('service_key', repeat('d', 32)), 'on-call'),
     ('THRESHOLD_EXCEEDED', 'CRITICAL', 'email', TRUE,
      '{"to": ["oncall@example.com"], "cc": ["team@example.com"]}', 'mail')
 """
+
+_RAISED = "SELECT alert_id FROM pggit.performance_alerts WHERE alert_id > %s AND alert_type = 'THRESHOLD_EXCEEDED'"
 
 
 def run(*, duration: float, as_json: bool, stay: bool, keep: Path | None) -> int:
@@ -93,15 +95,9 @@ class _Stage:
     after: int
     """The highest alert_id of earlier demos in a folder that was kept."""
 
-    def journeys(self) -> list[Journey]:
-        """Return every notification of this demo's alerts."""
-        return journeys(self.connection, self.after)
-
-    def outbox(self) -> int:
-        """Return how many of this demo's alerts are not routed yet."""
-        query = "SELECT count(*) FROM pggit.alert_outbox WHERE alert_id > %s"
-        found = self.connection.execute(query, (self.after,)).fetchone()
-        return int(found[0]) if found else 0
+    def progress(self) -> Progress:
+        """Return how far this demo's alerts came."""
+        return progress(self.connection, self.after)
 
 
 class _Demo:
@@ -127,8 +123,7 @@ class _Demo:
         async with self._stage() as stage:
             self._explain(stage)
             await self._play(stage, None if stay else duration)
-            found = await self._settle(stage)
-            result = summary(found, self._ledger, stage.outbox())
+            result = summary(await self._settle(stage), self._ledger)
             self._close(result)
             return result
 
@@ -153,10 +148,10 @@ class _Demo:
                 with psycopg.connect(server.dsn(DATABASE), autocommit=True) as connection:
                     baselines = await asyncio.to_thread(seed_history, connection, SEED)
                     connection.execute("DELETE FROM pggit.alert_notification_settings")
-                    connection.execute(_SETTINGS, {"slack": http.slack_url()})
+                    connection.execute(SETTINGS, {"slack": http.slack_url()})
                     newest = connection.execute("SELECT coalesce(max(alert_id), 0) FROM pggit.performance_alerts")
                     ((after,),) = newest.fetchall()
-                    self._say("3/4", f"{baselines} baselines made; mail, Slack and PagerDuty sinks listen on loopback")
+                    self._say("3/4", f"baselines made: {baselines}; mail, Slack and PagerDuty sinks listen on loopback")
                     async with self._daemon(server, http, mail) as (log, page):
                         self._say("4/4", f"the daemon is ready: {page}/healthz  {page}/metrics")
                         self._say("   ", f"console: {page}/ {self._how_long}")
@@ -219,7 +214,7 @@ class _Demo:
                 committed_at = await asyncio.to_thread(record, writer, operation)
                 if operation.spike:
                     await asyncio.to_thread(self._committed, stage, committed_at)
-                self._show(await asyncio.to_thread(stage.journeys))
+                self._show((await asyncio.to_thread(stage.progress)).journeys)
                 await asyncio.sleep(PACE_SECONDS)
 
     async def _act(self, act: str, stage: _Stage, writer: psycopg.Connection) -> None:
@@ -242,26 +237,24 @@ class _Demo:
         for outage in self._ledger.outages:
             outage.ended = min(outage.ended, time.time())
 
-    async def _settle(self, stage: _Stage) -> list[Journey]:
-        """Wait until nothing is on its way any more, and return every journey."""
+    async def _settle(self, stage: _Stage) -> Progress:
+        """Wait until nothing is on its way any more, and return how far all came."""
         self._back(stage)
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
-            found = await asyncio.to_thread(stage.journeys)
-            self._show(found)
-            if (stage.outbox() == 0 and all(each.finished for each in found)) or time.monotonic() > deadline:
+            found = await asyncio.to_thread(stage.progress)
+            self._show(found.journeys)
+            if found.settled or time.monotonic() > deadline:
                 return found
             await asyncio.sleep(PACE_SECONDS)
 
     def _committed(self, stage: _Stage, at: float) -> None:
-        """Note the newest alerts as committed now."""
+        """Note the newest alerts that the demo's own work raised as committed now."""
         newest = max(self._ledger.committed, default=stage.after)
-        for (alert_id,) in stage.connection.execute(
-            "SELECT alert_id FROM pggit.performance_alerts WHERE alert_id > %s", (newest,)
-        ):
+        for (alert_id,) in stage.connection.execute(_RAISED, (newest,)):
             self._ledger.committed[alert_id] = at
 
-    def _show(self, found: list[Journey]) -> None:
+    def _show(self, found: Sequence[Journey]) -> None:
         """Print one line for each message that has ended since the last look."""
         fresh: dict[int, list[Journey]] = {}
         for each in found:
@@ -276,7 +269,8 @@ class _Demo:
             "\nWork is recorded by pggit.record_performance_metric, as applications do. Now and then an operation is "
             "several times\nslower than its baseline: pgGit raises an alert, and each line below is one notification "
             "of one alert.\nThe fourth alert of an operation within an hour is escalated to CRITICAL, which also pages "
-            "and mails.\nAlerts that are due together travel in one message, a digest."
+            "and mails.\nWhat the scan for anomalies finds, once a minute, goes to Slack too."
+            "\nAlerts that are due together travel in one message, a digest."
             "\nTimes: commit → routing began → received → logged; in ms after the commit."
             f"\nThe daemon's own log: {stage.log}",
             markup=False,
@@ -368,7 +362,8 @@ def _line(together: Sequence[Journey], ledger: Ledger) -> str:
         return f"{text} FAILED: {journey.error}"
     received = ledger.latency(journey)
     if commit is None or received is None or journey.processed_at is None:
-        return f"{text} {journey.status}"
+        kind = "" if journey.alert_type == "THRESHOLD_EXCEEDED" else f" ({journey.alert_type.lower()})"
+        return f"{text} {journey.status}{kind}"
     # Routing may begin before the writer has heard that its commit is done.
     routed = max(journey.routed_at.timestamp() - commit, 0.0)
     logged = journey.processed_at.timestamp() - commit

@@ -21,7 +21,8 @@ _NUMBER = re.compile(r"[Aa]lert (\d+)")
 _JOURNEYS = r"""
 SELECT
     q.queue_id, q.alert_id, q.channel, q.status, q.attempt, q.alert ->> 'operation_type' AS operation,
-    q.alert ->> 'severity' AS severity, (q.alert ->> 'factor')::double precision AS factor,
+    q.alert ->> 'alert_type' AS alert_type, q.alert ->> 'severity' AS severity,
+    (q.alert ->> 'factor')::double precision AS factor,
     coalesce((q.alert ->> 'escalated')::boolean, FALSE) AS escalated, q.created_at, q.processed_at, q.error_message,
     coalesce(
         (
@@ -35,6 +36,12 @@ SELECT
 FROM pggit.alert_notification_queue AS q
 WHERE q.event = 'triggered' AND q.alert_id > %(after)s
 ORDER BY q.processed_at NULLS LAST, q.queue_id
+"""
+
+_COUNTS = """
+SELECT
+    (SELECT count(*) FROM pggit.performance_alerts WHERE alert_id > %(after)s) AS alerts,
+    (SELECT count(*) FROM pggit.alert_outbox WHERE alert_id > %(after)s) AS waiting
 """
 
 
@@ -52,6 +59,7 @@ class Journey:
     status: str
     attempt: int
     operation: str
+    alert_type: str
     severity: str
     factor: float | None
     escalated: bool
@@ -64,6 +72,20 @@ class Journey:
     def finished(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.status != "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the alerts came at one moment: how many there are, how many are not routed yet, each notification."""
+
+    alerts: int
+    waiting: int
+    journeys: Sequence[Journey]
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is on its way any more."""
+        return self.waiting == 0 and all(journey.finished for journey in self.journeys)
 
 
 @dataclass
@@ -119,29 +141,34 @@ class Ledger:
             self.arrived.setdefault((int(number), channel), []).append(at)
 
 
-def journeys(connection: psycopg.Connection, after: int) -> list[Journey]:
-    """Return every notification of the alerts whose alert_id is higher than `after`."""
-    return [Journey(*row) for row in connection.execute(_JOURNEYS, {"after": after})]
+def progress(connection: psycopg.Connection, after: int) -> Progress:
+    """Return how far the alerts came whose alert_id is higher than `after`; `connection` commits by itself."""
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        ((alerts, waiting),) = connection.execute(_COUNTS, {"after": after}).fetchall()
+        found = [Journey(*row) for row in connection.execute(_JOURNEYS, {"after": after})]
+    return Progress(alerts, waiting, found)
 
 
-def summary(found: Sequence[Journey], ledger: Ledger, outbox: int) -> dict[str, Any]:
+def summary(reached: Progress, ledger: Ledger) -> dict[str, Any]:
     """Return the closing figures. Latency is that of first attempts which no outage held up, in milliseconds.
 
     Lost is what ended nowhere: alerts not routed, notifications still pending, and those called sent that no sink saw.
     """
+    found = reached.journeys
     sent = [journey for journey in found if journey.status == "sent"]
     # A digest names the worst of its alerts; the others arrived with it.
     messages = {journey.message_id for journey in sent if (journey.alert_id, journey.channel) in ledger.arrived}
     seen = [journey for journey in sent if journey.message_id in messages]
     first = [value for each in sent if ledger.undisturbed(each) and (value := ledger.latency(each)) is not None]
     return {
-        "alerts": len(ledger.committed),
+        "alerts": reached.alerts,
         "delivered": {
             channel: sum(1 for journey in seen if journey.channel == channel)
             for channel in ("email", "slack", "pagerduty")
         },
         "failed": sum(1 for journey in found if journey.status == "failed"),
-        "lost": outbox + sum(1 for journey in found if not journey.finished) + len(sent) - len(seen),
+        "lost": reached.waiting + sum(1 for journey in found if not journey.finished) + len(sent) - len(seen),
         "retried": sum(1 for journey in sent if journey.attempt > 1),
         "digests": sum(1 for count in Counter(journey.message_id for journey in seen).values() if count > 1),
         "escalated": len({journey.alert_id for journey in found if journey.escalated}),
