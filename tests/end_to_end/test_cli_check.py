@@ -311,6 +311,16 @@ async def test_a_pooler_in_between_is_seen(database: str, pgbouncer: str) -> Non
     assert named(past, "listen").status is Status.OK
 
 
+async def test_a_strict_default_behind_a_pooler_is_warned_of(database: str, pgbouncer: str) -> None:
+    """Where each statement needs a transaction of its own, the setting that saves it is named; directly none does."""
+    name = conninfo_to_dict(database)["dbname"]
+    run(database, f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    found = named(await checked(settings_for(pgbouncer), destinations=False), "pooler")
+    assert found.status is Status.WARNING
+    assert "ALTER ROLE postgres SET default_transaction_isolation" in found.message
+    assert named(await checked(settings_for(database), destinations=False), "pooler").status is Status.OK
+
+
 async def test_nobody_being_told_is_warned_of(database: str) -> None:
     """No setting, or none that is enabled, means that alerts reach nobody."""
     nothing = named(await checked(settings_for(database)), "notification settings")

@@ -38,6 +38,18 @@ async def version(database: Database) -> Sequence[CheckResult]:
 async def pooler(database: Database) -> Sequence[CheckResult]:
     """Find out whether a pooler stands in between: the process that answers is not the one we were told of."""
     if await pooled(database):
+        row = (await database.fetch("check_server"))[0]
+        role, isolation = row[1], row[8]
+        if isolation != "read committed":
+            return [
+                CheckResult(
+                    "pooler",
+                    Status.WARNING,
+                    f"a pooler stands in between and the role's default isolation is {isolation}, so each statement "
+                    f"needs a BEGIN and a COMMIT of its own; ALTER ROLE {role} SET default_transaction_isolation = "
+                    "'read committed'",
+                )
+            ]
         return [
             CheckResult(
                 "pooler",
