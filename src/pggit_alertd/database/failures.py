@@ -53,7 +53,7 @@ _CONNECT_MENDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (
             r"too many connections for",
-            "Raise the CONNECTION LIMIT of the role or database; a daemon takes PGGIT_ALERTD_DATABASE_POOL_SIZE and one.",
+            "Raise the CONNECTION LIMIT of the role or database; a daemon takes PGGIT_ALERTD_DATABASE_POOL_SIZE + 1.",
         ),
         (
             r"no pg_hba\.conf entry",
