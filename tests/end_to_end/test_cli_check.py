@@ -321,6 +321,13 @@ async def test_a_strict_default_behind_a_pooler_is_warned_of(database: str, pgbo
     assert named(await checked(settings_for(database), destinations=False), "pooler").status is Status.OK
 
 
+async def test_a_database_that_prints_few_digits_has_the_same_clock(database: str) -> None:
+    """With extra_float_digits at -10, seconds since 1970 as a double are a day off; the clock is not."""
+    name = conninfo_to_dict(database)["dbname"]
+    run(database, f"ALTER DATABASE {name} SET extra_float_digits = -10")
+    assert named(await checked(settings_for(database), destinations=False), "clock").status is Status.OK
+
+
 async def test_nobody_being_told_is_warned_of(database: str) -> None:
     """No setting, or none that is enabled, means that alerts reach nobody."""
     nothing = named(await checked(settings_for(database)), "notification settings")

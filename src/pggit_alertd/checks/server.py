@@ -171,7 +171,7 @@ async def _newest(database: Database) -> list[CheckResult]:
 async def clock(database: Database) -> Sequence[CheckResult]:
     """Compare this machine's clock with the database's, at the middle of the round trip."""
     before = time.time()
-    there = (await database.fetch("check_clock"))[0][0]
+    there = float((await database.fetch("check_clock"))[0][0])
     after = time.time()
     skew = there - (before + after) / 2
     doubt = (after - before) / 2
