@@ -38,3 +38,7 @@ $$;
 
 COMMENT ON FUNCTION pggit.require_detection_arguments(integer, numeric, integer, text, numeric, numeric, integer) IS
 'Raises an error that names the argument with which anomalies can''t be looked for.';
+
+REVOKE EXECUTE ON FUNCTION pggit.require_detection_arguments(
+    integer, numeric, integer, text, numeric, numeric, integer
+) FROM PUBLIC;
