@@ -64,8 +64,9 @@ def shapes(dsn: str, folder: Path) -> dict[str, Shape | str]:
             bare = re.sub(r"--[^\n]*", "", path.read_text())
             if not SPEAKS.match(bare):
                 continue
-            names = list(dict.fromkeys(re.findall(r":'(\w+)'", bare)))
-            text = re.sub(r":'(\w+)'", lambda each, names=names: f"${names.index(each[1]) + 1}", bare)
+            text = bare
+            for number, name in enumerate(dict.fromkeys(re.findall(r":'(\w+)'", bare)), 1):
+                text = text.replace(f":'{name}'", f"${number}")
             prepared = connection.pgconn.prepare(path.stem.encode(), text.encode())
             if message := prepared.error_message:
                 found[path.stem] = message.decode()

@@ -171,7 +171,7 @@ CALL = re.compile(r"(\w+)\s*\(")
 
 def called(text: str, ours: AbstractSet[str]) -> set[str]:
     """Return the functions of ours that an SQL text calls."""
-    return ours & set(CALL.findall(re.sub(r"--[^\n]*", "", text)))
+    return set(ours) & set(CALL.findall(re.sub(r"--[^\n]*", "", text)))
 
 
 async def as_role(connection: psycopg.AsyncConnection[Any], role: str) -> None:
