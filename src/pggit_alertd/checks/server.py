@@ -27,7 +27,8 @@ async def version(database: Database) -> Sequence[CheckResult]:
         found = CheckResult(
             "server",
             Status.WARNING,
-            f"PostgreSQL {name} is newer than what this release was tested with ({OLDEST} to {NEWEST})",
+            f"PostgreSQL {name} is newer than what this release was tested with ({OLDEST} to {NEWEST}); look for a "
+            "newer release of pggit-alertd",
         )
     if not in_recovery:
         return [found]

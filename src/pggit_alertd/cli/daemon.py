@@ -70,7 +70,10 @@ def healthcheck(
         if as_json:
             answer({"ok": False, "url": where, "status": None, "reasons": [why]})
         else:
-            complain(f"{where} can't be reached: {why}")
+            complain(
+                f"{where} can't be reached: {why}. See that the daemon runs, and that PGGIT_ALERTD_HTTP_HOST and "
+                "PGGIT_ALERTD_HTTP_PORT here are those it was started with."
+            )
         raise typer.Exit(ExitStatus.UNAVAILABLE) from None
     ok = status == 200  # noqa: PLR2004 - OK
     reasons = [str(each) for each in content.get("reasons") or ()] if isinstance(content, dict) else []
