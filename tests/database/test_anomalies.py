@@ -167,6 +167,31 @@ async def test_too_little_data_is_called_insufficient_and_not_normal(connection:
     assert {row["status"] for row in every} == {"insufficient", "young"}
 
 
+@pytest.mark.parametrize(("every", "told"), [(150, True), (20, False), (None, False)])
+async def test_a_range_without_an_end_is_not_taken_for_a_watch(
+    connection: AsyncConnection, every: int | None, told: bool
+) -> None:
+    """Where rare misses of a cache leave no range that anything could exceed, the status says so."""
+    source = random.Random(5)  # noqa: S311 - sample data
+    end: datetime = await scalar(connection, "SELECT localtimestamp - interval '10 minutes'")
+    await measure(
+        connection,
+        "commit",
+        [
+            (
+                end - n * timedelta(minutes=5),
+                int((20_000 if every and n % every == 0 else 1000) * exp(source.gauss(0, 0.2))),
+            )
+            for n in range(8 * 288)
+        ],
+    )
+    [status] = await rows(connection, "SELECT status, reason FROM pggit.anomaly_detection_status('commit')")
+    assert status["status"] == "watched"
+    assert ("hardly anything can be found" in (status["reason"] or "")) is told
+    await measure(connection, "commit", [(end, 200_000)])
+    assert (await rows(connection, DETECT, "commit") == []) is told
+
+
 async def test_a_young_operation_is_judged_by_the_little_there_is(connection: AsyncConnection) -> None:
     """Among thirty metrics of today the one that is fifty times slower is found."""
     end: datetime = await scalar(connection, "SELECT localtimestamp")
@@ -243,7 +268,7 @@ async def test_impossible_arguments_are_refused_by_name(
 ) -> None:
     """What no detector can answer is an error that names the argument, whatever the data."""
     statement = f"SELECT * FROM pggit.detect_anomalies_statistical('commit', {argument} => %s)"  # noqa: S608 - ours
-    with pytest.raises(errors.InvalidParameterValue, match=argument):
+    with pytest.raises(errors.InvalidParameterValue, match=f"^{argument} is .*, it must be"):
         await connection.execute(statement.encode(), (value,))
 
 

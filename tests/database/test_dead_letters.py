@@ -198,7 +198,7 @@ async def test_discarding_needs_a_reason_and_a_dead_letter(alerts: Alerts) -> No
     await alerts.route()
     waiting = (await alerts.queue("queue_id"))[0][0]
     for reason in (None, "", " \t"):
-        with pytest.raises(psycopg.errors.InvalidParameterValue, match="a reason is needed"):
+        with pytest.raises(psycopg.errors.InvalidParameterValue, match="p_reason is empty, it must say why"):
             await alerts.rows("SELECT * FROM pggit.discard_notifications(%s, %s)", [waiting], reason)
     assert await alerts.rows("SELECT * FROM pggit.discard_notifications(%s, 'why')", [waiting, 10**9, None]) == [
         (waiting, False, f"notification {waiting} is pending, not failed"),

@@ -108,7 +108,9 @@ async def test_what_only_a_person_can_mend_is_counted(alerts: Alerts) -> None:
 @pytest.mark.parametrize("address", [None, "", "bob", "@", "a@b c", "a@b,c@d", 'a"@b', "%@%\\"])
 async def test_what_is_no_address_is_refused_without_being_repeated(alerts: Alerts, address: str | None) -> None:
     """NULL and anything but one address is an error that does not echo it."""
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match="that is not a mail address"):
+    with pytest.raises(
+        psycopg.errors.InvalidParameterValue, match="p_address is something else, it must be one mail address"
+    ):
         await erase(alerts, address)
 
 

@@ -49,7 +49,7 @@ async def test_nothing_to_escalate_is_nothing_done(alerts: Alerts) -> None:
     """Empty tables, NULL, unknown alerts and wrong limits have defined answers."""
     assert await alerts.value(STEP) == 0
     for limit in ("NULL", "0", "-1"):
-        with pytest.raises(Exception, match="needs a limit of at least 1"):
+        with pytest.raises(Exception, match="it must be one at least"):
             await alerts.rows(f"SELECT pggit.escalate_unacknowledged({limit})")
     assert await alerts.rows(TAKE) == [(0, {})]
     await chain(alerts)

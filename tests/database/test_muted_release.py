@@ -44,7 +44,7 @@ async def test_with_nothing_due_nothing_happens(alerts: Alerts, windows: Windows
     assert await alerts.rows("SELECT * FROM pggit.release_muted_alerts(NULL, NULL, NULL)") == [(0, 0, {})]
     assert await windows.muted("outcome") == [(None,)]
     for limit in ("NULL", "0"):
-        with pytest.raises(Exception, match="limit of at least 1"):
+        with pytest.raises(Exception, match="it must be one at least"):
             await alerts.rows(f"SELECT pggit.release_muted_alerts(p_limit => {limit})")
 
 

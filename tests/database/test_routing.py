@@ -29,7 +29,7 @@ async def test_nothing_to_route_is_nothing_done(alerts: Alerts) -> None:
     assert await alerts.queue() == []
     assert await alerts.log() == []
     for limit in ("NULL", "0", "-5"):
-        with pytest.raises(Exception, match="needs a limit of at least 1"):
+        with pytest.raises(Exception, match="it must be one at least"):
             await alerts.rows(f"SELECT pggit.route_alerts({limit})")
     await alerts.setting()
     await alerts.alert()

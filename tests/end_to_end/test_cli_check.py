@@ -243,7 +243,7 @@ def test_every_object_that_the_daemon_s_sql_names_is_among_the_privileges() -> N
     texts = {
         path.stem: re.sub(r"--[^\n]*", "", path.read_text()) for path in paths if not path.stem.startswith(operators)
     }
-    listed = set(re.findall(r"'([a-z_]+)'", texts.pop("check_privileges"))) | {"duration_text"}
+    listed = set(re.findall(r"'([a-z_]+)'", texts.pop("check_privileges")))
     used = {name for stem in texts for name in re.findall(r"\bpggit\.([a-z_]+)", texts[stem])}
     assert len(used) > 10
     assert used <= listed
@@ -309,6 +309,23 @@ async def test_a_pooler_in_between_is_seen(database: str, pgbouncer: str) -> Non
     assert troubles(found) == {"listen": Status.WARNING, "notification settings": Status.WARNING}
     past = await checked(settings_for(pgbouncer, listen_database_url=database), destinations=False)
     assert named(past, "listen").status is Status.OK
+
+
+async def test_a_strict_default_behind_a_pooler_is_warned_of(database: str, pgbouncer: str) -> None:
+    """Where each statement needs a transaction of its own, the setting that saves it is named; directly none does."""
+    name = conninfo_to_dict(database)["dbname"]
+    run(database, f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    found = named(await checked(settings_for(pgbouncer), destinations=False), "pooler")
+    assert found.status is Status.WARNING
+    assert "ALTER ROLE postgres SET default_transaction_isolation" in found.message
+    assert named(await checked(settings_for(database), destinations=False), "pooler").status is Status.OK
+
+
+async def test_a_database_that_prints_few_digits_has_the_same_clock(database: str) -> None:
+    """With extra_float_digits at -10, seconds since 1970 as a double are a day off; the clock is not."""
+    name = conninfo_to_dict(database)["dbname"]
+    run(database, f"ALTER DATABASE {name} SET extra_float_digits = -10")
+    assert named(await checked(settings_for(database), destinations=False), "clock").status is Status.OK
 
 
 async def test_nobody_being_told_is_warned_of(database: str) -> None:

@@ -192,7 +192,7 @@ async def test_what_the_receiver_refuses_is_printed_and_logged(bench: Bench, htt
     http.always(Answer(404, "no_service"), "/services/")
     slack = await bench.send(await bench.setting("slack"))
     assert slack.status == 1
-    assert "not delivered, destination_gone: HTTP 404: no_service" in slack.out
+    assert "not delivered, destination_gone: HTTP 404: no_service; make a new webhook" in slack.out
     http.always(Answer(400, '{"status":"invalid event","errors":["routing_key is invalid"]}'), "/v2/enqueue")
     pagerduty = await bench.send(await bench.setting("pagerduty"))
     assert pagerduty.status == 1
