@@ -1,7 +1,6 @@
 """Acknowledging and resolving by hand: who may, who is recorded, who hears of it, and that the writer never suffers."""
 
 import asyncio
-from typing import Any
 
 import psycopg
 import pytest
@@ -14,12 +13,6 @@ pytestmark = pytest.mark.servers
 
 EVENTS = "SELECT alert_id, event, actor, role_name, note FROM pggit.alert_lifecycle_event ORDER BY lifecycle_event_id"
 ACKNOWLEDGED = "alert_id, setting_id, alert ->> 'actor', alert ->> 'note'"
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
 
 
 async def test_those_who_were_told_hear_who_acknowledged(alerts: Alerts) -> None:

@@ -1,7 +1,6 @@
 """Two replicas whose results for one destination are stored at the same instant: neither undoes the other's."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
@@ -23,15 +22,6 @@ WAITING = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'WITH given AS%'
 """
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Database]:
-    """Yield an open pool on the test's database."""
-    opened = Database(database)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 async def test_failures_stored_at_the_same_instant_all_count(

@@ -1,10 +1,6 @@
 """What travels in one message: groups, digests, quiet intervals, and the order of events."""
 
-from collections.abc import AsyncIterator
-from typing import Any
-
 import pytest
-from psycopg import AsyncConnection
 
 from pggit_alertd.database.pool import Database
 from pggit_alertd.model import Event, Outcome, Severity, Verdict
@@ -19,21 +15,6 @@ INSERT INTO pggit.alert_notification_queue
 SELECT %s, 'slack', 'x', %s, s.setting_id, s.destination_key, 'g', %s, %s::jsonb
 FROM pggit.alert_notification_settings AS s WHERE s.setting_id = %s RETURNING queue_id
 """
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Database]:
-    """Yield an open pool on the test's database."""
-    opened = Database(database)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 async def event(alerts: Alerts, setting: int, alert_id: int, name: str, alert: str = "{}") -> int:

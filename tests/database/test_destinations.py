@@ -1,12 +1,9 @@
 """Destinations and their circuit breakers: when one opens, who may probe it, what its waiting rows do meanwhile."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from psycopg import AsyncConnection
 
 from pggit_alertd.database.pool import Database
 from pggit_alertd.model import Claim, Outcome, Reason, Verdict
@@ -20,21 +17,6 @@ RULE = BreakerRule(threshold=3, base=10.0, cap=60.0, condemned=900.0)
 STATE = "SELECT opened_at IS NOT NULL, open_count, open_reason, consecutive_failures FROM pggit.alert_destination"
 WAIT = "SELECT extract(EPOCH FROM open_until - now())::float8 FROM pggit.alert_destination"
 LATER = "UPDATE pggit.alert_destination SET open_until = now()"
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Database]:
-    """Yield an open pool on the test's database."""
-    opened = Database(database)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 async def fail(mine: Store, claims: list[Claim], verdict: Verdict = Verdict.TRANSIENT) -> None:

@@ -1,7 +1,6 @@
 """Episodes: which alerts belong together, race-free among routers, and that no open transaction holds up a page."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
@@ -15,12 +14,6 @@ SELECT ep.episode_id, ep.operation_type, ep.alert_type, ep.closed_reason, ep.apa
 FROM pggit.alert_episode AS ep LEFT JOIN pggit.alert_episode_member AS m USING (episode_id)
 GROUP BY ep.episode_id ORDER BY ep.episode_id
 """
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
 
 
 async def age(alerts: Alerts, interval: str) -> None:

@@ -1,10 +1,7 @@
 """A person's mail address is forgotten: in settings, in everything that was kept, and by the record of it."""
 
-from typing import Any
-
 import psycopg
 import pytest
-from psycopg import AsyncConnection
 
 from support.alerts import Alerts
 
@@ -18,12 +15,6 @@ TABLES = [
     "pggit.alert_destination",
     "pggit.notification_settings_audit",
 ]
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
 
 
 async def erase(alerts: Alerts, address: str | None = ADDRESS) -> dict[str, int]:

@@ -1,7 +1,6 @@
 """Three earlier alerts of one operation and type within an hour make one CRITICAL: the bounds, the races, the cost."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
@@ -11,12 +10,6 @@ from support.alerts import Alerts
 pytestmark = pytest.mark.servers
 
 NOON = "2026-03-10 12:00:00"
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
 
 
 async def at(alerts: Alerts, *times: str, operation: str = "commit", alert_type: str = "ANOMALY") -> int:

@@ -17,12 +17,6 @@ QUEUED = "alert_id, setting_id, event, urgency, alert ->> 'note'"
 STATE = "SELECT chain, position, setting_id, due_at > now(), ended_reason FROM pggit.alert_escalation ORDER BY chain"
 
 
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
 async def chain(alerts: Alerts, steps: int = 3, name: str = "payments") -> list[int]:
     """Make a chain whose first setting hears of CRITICAL alerts and whose others are reached by escalation only."""
     settings = [await alerts.setting(severity="CRITICAL")]

@@ -1,21 +1,13 @@
 """explain_alert: every line that can stand in an explanation, in order, and nothing secret in any."""
 
 from decimal import Decimal
-from typing import Any
 
 import pytest
-from psycopg import AsyncConnection
 
 from support.alerts import Alerts
 from support.windows import Windows
 
 pytestmark = pytest.mark.servers
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
 
 
 async def lines(alerts: Alerts, alert_id: int | None) -> list[tuple[str, str]]:

@@ -1,7 +1,6 @@
 """The views that people and the console read: health in one row, deliveries by day, and why a notification failed."""
 
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -18,14 +17,6 @@ VALUES (%s, %s, %s, '#ops', %s, %s, %s, %s, %s, %s, %s)
 ROWS = 100_000
 # On an idle machine the slowest of the views takes 0.1 s; this bound only tells a scan from a nested loop.
 LONGEST_SECONDS = 5.0
-
-
-@pytest.fixture
-async def alerts(database: str) -> AsyncIterator[Alerts]:
-    """Yield the test's database."""
-    opened = await Alerts.connect(database)
-    yield opened
-    await opened.close()
 
 
 async def test_an_empty_system_is_one_healthy_row(alerts: Alerts) -> None:

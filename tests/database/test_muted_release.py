@@ -4,24 +4,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from psycopg import AsyncConnection
 
 from support.alerts import Alerts
 from support.windows import Windows
 
 pytestmark = pytest.mark.servers
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
-@pytest.fixture
-def windows(alerts: Alerts) -> Windows:
-    """Return the same database with words for windows."""
-    return Windows(alerts)
 
 
 async def muted_alert(alerts: Alerts, *, ago: str = "0 seconds", **what: Any) -> int:

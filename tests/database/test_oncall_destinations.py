@@ -1,10 +1,6 @@
 """On-call shifts and destinations: what waits for a setting waits where the setting reaches now, and nowhere else."""
 
-from collections.abc import AsyncIterator
-from typing import Any
-
 import pytest
-from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from pggit_alertd.database.pool import Database
@@ -25,21 +21,6 @@ OPEN = """
     SELECT destination_key, 'slack', recipient, now(), now() + interval '15 minutes', 'auth'
     FROM pggit.{} WHERE setting_id = %s
     """
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Database]:
-    """Yield an open pool on the test's database."""
-    opened = Database(database)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 async def shift(alerts: Alerts, setting: int, *, starts: str = "-1 minute", ends: str = "1 hour") -> int:

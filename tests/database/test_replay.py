@@ -2,18 +2,11 @@
 
 import psycopg
 import pytest
-from psycopg import AsyncConnection
 from psycopg.errors import InsufficientPrivilege
 
 from support.alerts import Alerts
 
 pytestmark = pytest.mark.servers
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[object, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
 
 
 async def failed(alerts: Alerts) -> int:

@@ -3,10 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
-from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
@@ -22,18 +20,6 @@ from pggit_alertd.snoozes import Snoozes
 from pggit_alertd.store import Store
 from support.alerts import Alerts
 from support.windows import Windows
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
-@pytest.fixture
-def windows(alerts: Alerts) -> Windows:
-    """Return the same database with words for windows."""
-    return Windows(alerts)
 
 
 @pytest.fixture

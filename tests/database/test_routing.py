@@ -1,7 +1,6 @@
 """From the outbox to the queue: what is matched, written once, shared among routers, and never lost."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
@@ -9,12 +8,6 @@ from psycopg import AsyncConnection
 from support.alerts import Alerts
 
 pytestmark = pytest.mark.servers
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
 
 
 async def test_nothing_to_route_is_nothing_done(alerts: Alerts) -> None:

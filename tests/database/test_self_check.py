@@ -4,7 +4,6 @@ Time passes by moving what the rows say back, so PostgreSQL's own clock decides 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -45,14 +44,6 @@ VALUES (%s, %s, '1', now() - %s::interval, now() - %s::interval, now() - %s::int
 """
 OUTBOX = "INSERT INTO pggit.alert_outbox (alert_id, occurred_at) VALUES (1, now() - interval '6 min')"
 OTHER_HOOK = {"webhook": "https://hooks.slack.com/services/T/B/other", "channel": "#other"}
-
-
-@pytest.fixture
-async def alerts(database: str) -> AsyncIterator[Alerts]:
-    """Yield the test's database."""
-    opened = await Alerts.connect(database)
-    yield opened
-    await opened.close()
 
 
 async def check(alerts: Alerts, **limits: object) -> list[tuple[str, str]]:

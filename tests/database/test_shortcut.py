@@ -19,14 +19,6 @@ DAY = 86_400.0
 
 
 @pytest.fixture
-async def alerts(database: str) -> AsyncIterator[Alerts]:
-    """Yield the test's database with words for alerts."""
-    opened = await Alerts.connect(database)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
 async def pool(database: str) -> AsyncIterator[Database]:
     """Yield the daemon's connections, with no right but those of its role."""
     opened = Database(make_conninfo(database, options="-c role=pggit_alertd_daemon"), size=2)

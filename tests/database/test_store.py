@@ -1,7 +1,6 @@
 """The queue as workers see it: claims, fences, acks, pauses and holds, on real PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -21,21 +20,6 @@ pytestmark = pytest.mark.servers
 EXPIRE = (
     "UPDATE pggit.alert_notification_queue SET next_attempt_at = now() - interval '1 second' WHERE status = 'pending'"
 )
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Database]:
-    """Yield an open pool on the test's database."""
-    opened = Database(database)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 async def test_a_claim_carries_all_that_delivery_needs(alerts: Alerts, pool: Database) -> None:

@@ -5,24 +5,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import AsyncConnection
 
 from support.alerts import Alerts
 from support.windows import Windows
 
 pytestmark = pytest.mark.servers
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
-@pytest.fixture
-def windows(alerts: Alerts) -> Windows:
-    """Return the same database with words for windows."""
-    return Windows(alerts)
 
 
 async def routed(alerts: Alerts) -> tuple[int, dict[str, int]]:

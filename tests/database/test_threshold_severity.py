@@ -1,19 +1,11 @@
 """From which multiple of its p99 a threshold alert is CRITICAL, and what that does on its way."""
 
-from typing import Any
-
 import pytest
-from psycopg import AsyncConnection, errors
+from psycopg import errors
 
 from support.alerts import Alerts
 
 pytestmark = pytest.mark.servers
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
 
 
 async def rule(alerts: Alerts, pattern: str, multiple: object) -> None:
