@@ -1,28 +1,19 @@
 """Destinations and their circuit breakers: when one opens, who may probe it, what its waiting rows do meanwhile."""
 
-import json
 from datetime import timedelta
 
 import pytest
 
 from pggit_alertd.database.pool import Database
-from pggit_alertd.model import Claim, Outcome, Reason, Verdict
-from pggit_alertd.store import BreakerRule, Lane, Store
+from pggit_alertd.model import Outcome, Reason, Verdict
+from pggit_alertd.store import Lane
 from support.alerts import PAGERDUTY, Alerts
+from support.breakers import LATER, RULE, WAIT, fail
 from support.claims import ack, rooms, store
 
 pytestmark = pytest.mark.servers
 
-RULE = BreakerRule(threshold=3, base=10.0, cap=60.0, condemned=900.0)
 STATE = "SELECT opened_at IS NOT NULL, open_count, open_reason, consecutive_failures FROM pggit.alert_destination"
-WAIT = "SELECT extract(EPOCH FROM open_until - now())::float8 FROM pggit.alert_destination"
-LATER = "UPDATE pggit.alert_destination SET open_until = now()"
-
-
-async def fail(mine: Store, claims: list[Claim], verdict: Verdict = Verdict.TRANSIENT) -> None:
-    """Acknowledge claims as failed, to be tried again at once."""
-    reason = Reason.SERVER_ERROR if verdict is Verdict.TRANSIENT else Reason.AUTH
-    await mine.acknowledge([ack(c, Outcome.RETRY, verdict=verdict, detail="HTTP 503", reason=reason) for c in claims])
 
 
 async def test_it_opens_after_failures_in_a_row_and_each_failed_probe_doubles_the_wait(
@@ -248,85 +239,6 @@ async def test_what_waits_too_long_behind_an_open_breaker_is_given_up(alerts: Al
     assert await mine.tend_destinations() == (0, 0)
 
 
-async def with_fallback(alerts: Alerts) -> tuple[int, int]:
-    """Insert a Slack setting whose fallback is a PagerDuty one that matches nothing by itself."""
-    first = await alerts.setting()
-    second = await alerts.setting("pagerduty", PAGERDUTY, pattern="matches nothing")
-    await alerts.rows(
-        "UPDATE pggit.alert_notification_settings SET fallback_setting_id = %s WHERE setting_id = %s", second, first
-    )
-    return first, second
-
-
-async def test_a_page_that_failed_goes_to_the_fallback_and_says_why(alerts: Alerts, pool: Database) -> None:
-    """Once, with the broken destination and its error in the note; what is not critical stays failed."""
-    _, second = await with_fallback(alerts)
-    page = await alerts.alert(severity="CRITICAL")
-    await alerts.alert("merge")
-    await alerts.route()
-    mine = store(pool, breaker=RULE)
-    claims = await mine.claim(rooms(), take_expired=True)
-    await mine.acknowledge([ack(c, Outcome.FAILED, verdict=Verdict.OK, detail="HTTP 400: no_text.") for c in claims])
-    assert await mine.tend_destinations() == (0, 1)
-    assert await mine.tend_destinations() == (0, 0)
-    (rescue,) = await mine.claim(rooms(), take_expired=True)
-    assert (rescue.alert.alert_id, rescue.setting_id, rescue.channel) == (page, second, "pagerduty")
-    assert rescue.alert.note is not None
-    assert rescue.alert.note.startswith("Sent here because slack ")
-    assert rescue.alert.note.endswith("can't deliver it: HTTP 400: no_text.")
-    assert 86_000 < rescue.give_up_in <= 86_400
-    assert ("released", "fallback") in await alerts.log("status, reason")
-
-
-async def test_a_page_behind_an_open_breaker_does_not_wait(alerts: Alerts, pool: Database) -> None:
-    """It goes to the fallback at once, and is still delivered where it was meant to go when that is back."""
-    await with_fallback(alerts)
-    await alerts.alert(count=3, alert_type="ANOMALY")
-    await alerts.route()
-    mine = store(pool, breaker=RULE)
-    await fail(mine, await mine.claim(rooms(3, channels=("slack",)), take_expired=True))
-    await alerts.alert("merge", severity="CRITICAL")
-    await alerts.route()
-    assert await mine.tend_destinations() == (0, 1)
-    (rescue,) = await mine.claim(rooms(), take_expired=True)
-    assert rescue.channel == "pagerduty"
-    await alerts.rows(LATER)
-    (probe,) = await mine.claim(rooms(), take_expired=True)
-    assert (probe.channel, probe.alert.operation_type) == ("slack", "merge")
-
-
-async def test_fallbacks_that_lead_nowhere_do_nothing(alerts: Alerts, pool: Database) -> None:
-    """Disabled, broken, deleted, its own, or told already: no row, no error; a circle of two ends after one round."""
-    first, second = await with_fallback(alerts)
-    mine = store(pool, breaker=RULE)
-    change = "UPDATE pggit.alert_notification_settings SET {} WHERE setting_id = %s"
-    for statement, restore in (
-        ("enabled = FALSE", "enabled = TRUE"),
-        ("config = '{}'", f"config = '{json.dumps(PAGERDUTY)}'"),
-    ):
-        await alerts.rows(change.format(statement), second)
-        await alerts.alert(severity="CRITICAL")
-        await alerts.route()
-        await mine.acknowledge(
-            [ack(c, Outcome.FAILED, verdict=Verdict.OK) for c in await mine.claim(rooms(), take_expired=True)]
-        )
-        assert await mine.tend_destinations() == (0, 0)
-        await alerts.rows("DELETE FROM pggit.alert_notification_queue")
-        await alerts.rows(change.format(restore), second)
-    await alerts.rows(change.format("fallback_setting_id = setting_id"), first)
-    assert "is its own fallback" in alerts.notices[-1]
-    await alerts.rows(change.format(f"fallback_setting_id = {second}"), first)
-    await alerts.rows(change.format(f"fallback_setting_id = {first}"), second)
-    await alerts.alert(severity="CRITICAL")
-    await alerts.route()
-    for expected in (1, 0):
-        claims = await mine.claim(rooms(), take_expired=True)
-        assert len(claims) == 1
-        await mine.acknowledge([ack(c, Outcome.FAILED, verdict=Verdict.OK) for c in claims])
-        assert await mine.tend_destinations() == (0, expected)
-    assert await mine.claim(rooms(), take_expired=True) == []
-
-
 async def test_upkeep_of_nothing_does_nothing(alerts: Alerts, pool: Database) -> None:
     """On an empty database, and asked for nothing, both functions return 0."""
     assert await store(pool).tend_destinations() == (0, 0)
@@ -385,43 +297,6 @@ async def test_a_probe_that_is_told_to_wait_leaves_its_turn(alerts: Alerts, pool
     assert again.probing
 
 
-async def test_a_page_behind_a_long_pause_does_not_wait(alerts: Alerts, pool: Database) -> None:
-    """A receiver that asks for an hour is as good as broken: the fallback hears; a short pause is waited out."""
-    await with_fallback(alerts)
-    await alerts.alert(severity="CRITICAL", count=2)
-    await alerts.route()
-    mine = store(pool, breaker=RULE)
-    (claim,) = await mine.claim(rooms(1, channels=("slack",)), take_expired=True)
-    await mine.pause(claim, 30.0)
-    assert await mine.tend_destinations() == (0, 0)
-    await mine.pause(claim, 3600.0)
-    assert await mine.tend_destinations() == (0, 2)
-
-
-async def test_a_page_that_fails_for_minutes_goes_to_the_fallback(alerts: Alerts, pool: Database) -> None:
-    """Though its destination works for others: five minutes are enough."""
-    await with_fallback(alerts)
-    await alerts.alert(severity="CRITICAL")
-    await alerts.route()
-    mine = store(pool, breaker=RULE)
-    (claim,) = await mine.claim(rooms(channels=("slack",)), take_expired=True)
-    await mine.acknowledge([ack(claim, Outcome.RETRY, verdict=Verdict.NOTHING, detail="HTTP 500", delay=60.0)])
-    assert await mine.tend_destinations() == (0, 0)
-    await alerts.rows("UPDATE pggit.alert_notification_queue SET created_at = now() - interval '6 min'")
-    assert await mine.tend_destinations() == (0, 1)
-
-
-async def test_what_a_disabled_setting_holds_is_not_sent_another_way(alerts: Alerts, pool: Database) -> None:
-    """Switched off is switched off, the breaker open or not."""
-    first, _ = await with_fallback(alerts)
-    await alerts.alert(severity="CRITICAL", count=3)
-    await alerts.route()
-    mine = store(pool, breaker=RULE)
-    await fail(mine, await mine.claim(rooms(3, channels=("slack",)), take_expired=True))
-    await alerts.rows("UPDATE pggit.alert_notification_settings SET enabled = FALSE WHERE setting_id = %s", first)
-    assert await mine.tend_destinations() == (0, 0)
-
-
 async def test_a_vanished_workers_row_is_given_up_too(alerts: Alerts, pool: Database) -> None:
     """Behind an open breaker nobody takes over its lease, and its horizon still ends."""
     await alerts.setting()
@@ -433,57 +308,3 @@ async def test_a_vanished_workers_row_is_given_up_too(alerts: Alerts, pool: Data
     await alerts.rows("UPDATE pggit.alert_notification_queue SET give_up_at = now(), next_attempt_at = now()")
     assert await mine.tend_destinations() == (3, 0)
     assert await alerts.queue("status, claimed_by") == [("failed", None)] * 3
-
-
-async def test_a_pause_that_tells_no_time_grows_for_all_replicas_until_something_gets_through(
-    alerts: Alerts, pool: Database
-) -> None:
-    """30, 60, 120, 240, 480, 480 s, whichever replica hears it; refusals together are one; a success begins anew."""
-    await alerts.setting("pagerduty", PAGERDUTY)
-    await alerts.alert(severity="CRITICAL")
-    await alerts.route()
-    mine, other = store(pool), store(pool, "w2")
-    (claim,) = await mine.claim(rooms(), take_expired=True)
-    left = "SELECT round(extract(EPOCH FROM paused_until - now()))::integer FROM pggit.alert_destination"
-
-    async def elapse() -> None:
-        """Let the pause be over, as if its time had passed."""
-        await alerts.rows(
-            """
-            UPDATE pggit.alert_destination
-            SET paused_since = paused_since - (paused_until - now()), paused_until = now(),
-                last_success_at = last_success_at - (paused_until - now())
-            """
-        )
-
-    for turn, expected in enumerate((30, 60, 120, 240, 480, 480)):
-        await (mine, other)[turn % 2].pause(claim, 30.0, grows=True)
-        await (other, mine)[turn % 2].pause(claim, 30.0, grows=True)
-        assert abs(await alerts.value(left) - expected) <= 1
-        await elapse()
-    await mine.pause(claim, 3.0)
-    assert abs(await alerts.value(left) - 3) <= 1
-    await elapse()
-    await mine.acknowledge([ack(claim, finished_at=claim.claimed_at + timedelta(minutes=1))])
-    await other.pause(claim, 30.0, grows=True)
-    assert abs(await alerts.value(left) - 30) <= 1
-
-
-async def test_a_growing_pause_forgets_what_was_long_ago(alerts: Alerts, pool: Database) -> None:
-    """A pause that ended an hour ago makes the next one no longer."""
-    await alerts.setting("pagerduty", PAGERDUTY)
-    await alerts.alert(severity="CRITICAL")
-    await alerts.route()
-    mine = store(pool)
-    (claim,) = await mine.claim(rooms(), take_expired=True)
-    await alerts.rows(
-        """
-        INSERT INTO pggit.alert_destination (destination_key, channel, recipient, paused_since, paused_until)
-        VALUES (%s, 'pagerduty', 'service', now() - interval '2 hours', now() - interval '1 hour')
-        """,
-        claim.destination_key,
-    )
-    await mine.pause(claim, 30.0, grows=True)
-    assert await alerts.value(
-        "SELECT paused_until - now() BETWEEN interval '29 s' AND interval '30 s' FROM pggit.alert_destination"
-    )
