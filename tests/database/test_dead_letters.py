@@ -13,8 +13,7 @@ pytestmark = pytest.mark.servers
 
 async def dead(alerts: Alerts, *, reason: str = "expired", ago: str = "0 s", **alert: Any) -> int:
     """Raise and route an alert for the only setting; return its notification, given up as the daemon gives up."""
-    await alerts.alert(**alert)
-    await alerts.route()
+    await alerts.routed_alert(**alert)
     return int(
         await alerts.value(
             """
@@ -44,8 +43,7 @@ async def test_where_nothing_failed_there_is_no_dead_letter(alerts: Alerts) -> N
     """Empty tables, and rows that wait or are sent, yield nothing with any filter."""
     assert await found(alerts) == []
     await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     assert await found(alerts) == []
     await alerts.rows("UPDATE pggit.alert_notification_queue SET status = 'sent', processed_at = now()")
     assert await found(alerts, "p_channel => 'slack'") == []
@@ -81,8 +79,7 @@ async def test_every_filter_narrows_the_list(alerts: Alerts) -> None:
 async def test_what_routing_refused_is_listed_with_its_reason(alerts: Alerts) -> None:
     """An alert whose setting is broken is a dead letter from the start, and the log's reason is found."""
     await alerts.setting(config={})
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     assert await alerts.rows("SELECT reason, attempts, severity FROM pggit.dead_letters()") == [
         ("invalid_setting", 0, "WARNING")
     ]
@@ -94,8 +91,7 @@ async def test_a_bulk_replay_says_of_each_what_became_of_it(alerts: Alerts) -> N
     """Good ones are due again once; unknown, NULL, unfinished and repeated numbers are named and change nothing."""
     await alerts.setting()
     first, second = await dead(alerts), await dead(alerts)
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     waiting = (await alerts.queue("queue_id"))[-1][0]
     rows = await alerts.rows(
         "SELECT * FROM pggit.replay_notifications(%s)", [second, first, first, waiting, 10**9, None]
@@ -187,8 +183,7 @@ async def test_a_discarded_notification_is_no_dead_letter_any_more(alerts: Alert
 async def test_discarding_needs_a_reason_and_a_dead_letter(alerts: Alerts) -> None:
     """No reason is an error; numbers that are unknown, NULL or not failed are named and change nothing."""
     await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     waiting = (await alerts.queue("queue_id"))[0][0]
     for reason in (None, "", " \t"):
         with pytest.raises(psycopg.errors.InvalidParameterValue, match="a reason is needed"):

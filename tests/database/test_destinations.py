@@ -21,8 +21,7 @@ async def test_it_opens_after_failures_in_a_row_and_each_failed_probe_doubles_th
 ) -> None:
     """Three failures open it; then one row at a time goes through, on one replica; a success closes it."""
     await alerts.setting()
-    await alerts.alert(count=30, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=30, alert_type="ANOMALY")
     mine, other = store(pool, breaker=RULE), store(pool, "w2", breaker=RULE)
     claims = await mine.claim(rooms(2, channels=("slack",)), take_expired=True)
     await fail(mine, claims[:2])
@@ -53,8 +52,7 @@ async def test_it_opens_after_failures_in_a_row_and_each_failed_probe_doubles_th
 async def test_a_refusal_that_only_people_can_mend_opens_it_at_once(alerts: Alerts, pool: Database) -> None:
     """One such answer is enough, and the wait is long; a refused message or mailbox says nothing against it."""
     await alerts.setting()
-    await alerts.alert(count=9, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=9, alert_type="ANOMALY")
     mine = store(pool, breaker=RULE)
     claims = await mine.claim(rooms(), take_expired=True)
     await mine.acknowledge([ack(c, Outcome.FAILED, verdict=Verdict.OK) for c in claims[:5]])
@@ -67,8 +65,7 @@ async def test_a_refusal_that_only_people_can_mend_opens_it_at_once(alerts: Aler
 async def test_what_was_in_flight_when_it_opened_does_not_prolong_it(alerts: Alerts, pool: Database) -> None:
     """Late failures of claims from before change nothing; a late success closes it."""
     await alerts.setting()
-    await alerts.alert(count=8, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=8, alert_type="ANOMALY")
     mine = store(pool, breaker=RULE)
     claims = await mine.claim(rooms(8), take_expired=True)
     await fail(mine, claims[:3])
@@ -82,8 +79,7 @@ async def test_what_was_in_flight_when_it_opened_does_not_prolong_it(alerts: Ale
 async def test_failures_before_the_last_success_do_not_count(alerts: Alerts, pool: Database) -> None:
     """In one batch of results, only what failed after the last that was in order is in a row."""
     await alerts.setting()
-    await alerts.alert(count=6, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=6, alert_type="ANOMALY")
     mine = store(pool, breaker=RULE)
     claims = await mine.claim(rooms(), take_expired=True)
     outcomes = [Outcome.RETRY, Outcome.RETRY, Outcome.RETRY, Outcome.SENT, Outcome.RETRY, Outcome.RETRY]
@@ -101,8 +97,7 @@ async def test_a_probe_whose_worker_vanished_or_that_asked_nothing_gives_its_tur
 ) -> None:
     """After the lease somebody else probes; a claim handed back unsent frees the turn at once."""
     await alerts.setting()
-    await alerts.alert(count=5, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=5, alert_type="ANOMALY")
     mine, other = store(pool, breaker=RULE), store(pool, "w2", breaker=RULE)
     await fail(mine, await mine.claim(rooms(3), take_expired=True))
     await alerts.rows(LATER)
@@ -120,8 +115,7 @@ async def test_pages_and_routine_share_one_probe(alerts: Alerts, pool: Database)
     """A half-open destination gets one row in all, the page first."""
     await alerts.setting()
     await alerts.alert(count=3, alert_type="ANOMALY")
-    await alerts.alert("merge", severity="CRITICAL", count=2)
-    await alerts.route()
+    await alerts.routed_alert("merge", severity="CRITICAL", count=2)
     mine = store(pool, breaker=RULE)
     await fail(mine, [c for c in await mine.claim(rooms(2), take_expired=True) if c.alert.severity == "WARNING"])
     await fail(mine, await mine.claim(rooms(1), take_expired=True))
@@ -141,8 +135,7 @@ async def test_a_full_destination_leaves_the_others_their_slots(alerts: Alerts, 
         " FROM generate_series(1, 10000) AS n, pggit.alert_notification_settings AS s WHERE s.setting_id = %s",
         settings[0],
     )
-    await alerts.alert(count=50, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=50, alert_type="ANOMALY")
     keys = await alerts.column("SELECT destination_key FROM pggit.alert_notification_settings ORDER BY setting_id")
     mine = store(pool)
     full = {Lane("slack", rooms()[1].urgency, keys[0]): 0}
@@ -158,8 +151,7 @@ async def test_a_budget_is_shared_out_evenly(alerts: Alerts, pool: Database) -> 
     """When less is left than all destinations have slots for, each gets its turn; pages have a budget of their own."""
     settings = [await alerts.setting(config={"webhook": f"https://hooks.slack.com/services/T/B/{n}"}) for n in range(3)]
     await alerts.alert(count=20, alert_type="ANOMALY")
-    await alerts.alert("merge", severity="CRITICAL", count=5)
-    await alerts.route()
+    await alerts.routed_alert("merge", severity="CRITICAL", count=5)
     claims = await store(pool).claim(rooms(10, channels=("slack",), budget=6), take_expired=True)
     routine = [claim.setting_id or 0 for claim in claims if claim.alert.severity == "WARNING"]
     assert len(claims) == 12
@@ -170,8 +162,7 @@ async def test_a_setting_that_moves_takes_what_waits_along(alerts: Alerts, pool:
     """A mended webhook frees its rows from the old one's breaker at once; other settings' rows stay where they are."""
     moved = await alerts.setting()
     stays = await alerts.setting()
-    await alerts.alert(count=5, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=5, alert_type="ANOMALY")
     mine = store(pool, breaker=RULE)
     claims = await mine.claim(rooms(3), take_expired=True)
     await mine.acknowledge([ack(c, Outcome.RETRY, verdict=Verdict.CONDEMNED, delay=600.0) for c in claims])
@@ -190,8 +181,7 @@ async def test_what_was_under_way_when_its_setting_moved_follows_it(alerts: Aler
     """A result stored after the move leaves its row at the old, broken endpoint; upkeep takes it to the new one."""
     moved = await alerts.setting()
     stays = await alerts.setting()
-    await alerts.alert(count=3, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=3, alert_type="ANOMALY")
     mine = store(pool, breaker=RULE)
     claims = await mine.claim(rooms(), take_expired=True)
     await alerts.rows(
@@ -222,8 +212,7 @@ async def test_what_waits_too_long_behind_an_open_breaker_is_given_up(alerts: Al
     """Its horizon over, a row ends as failed with the destination's error; younger rows and other endpoints wait on."""
     await alerts.setting()
     await alerts.setting("pagerduty", PAGERDUTY)
-    await alerts.alert(count=4, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=4, alert_type="ANOMALY")
     mine = store(pool, breaker=RULE)
     await fail(mine, await mine.claim(rooms(3, channels=("slack",)), take_expired=True))
     assert await mine.tend_destinations() == (0, 0)
@@ -250,8 +239,7 @@ async def test_upkeep_of_nothing_does_nothing(alerts: Alerts, pool: Database) ->
 async def test_broken_destinations_are_named_with_their_reason(alerts: Alerts, pool: Database) -> None:
     """An open breaker and a pause are told apart; a healthy destination is not listed; a restart probes at once."""
     await alerts.setting()
-    await alerts.alert(count=3, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=3, alert_type="ANOMALY")
     mine = store(pool, breaker=RULE)
     claims = await mine.claim(rooms(3), take_expired=True)
     await mine.acknowledge([ack(claims[0])])
@@ -271,8 +259,7 @@ async def test_a_full_lane_takes_no_probe(alerts: Alerts, pool: Database) -> Non
     """While this replica's slots for the destination are in use, the probe is left to others."""
     await alerts.setting()
     await alerts.alert(count=3, alert_type="ANOMALY")
-    await alerts.alert("merge", alert_type="ANOMALY", count=3)
-    await alerts.route()
+    await alerts.routed_alert("merge", alert_type="ANOMALY", count=3)
     mine, other = store(pool, breaker=RULE), store(pool, "w2", breaker=RULE)
     claims = await mine.claim(rooms(3), take_expired=True)
     await fail(mine, claims)
@@ -285,8 +272,7 @@ async def test_a_full_lane_takes_no_probe(alerts: Alerts, pool: Database) -> Non
 async def test_a_probe_that_is_told_to_wait_leaves_its_turn(alerts: Alerts, pool: Database) -> None:
     """Answered 429, the breaker stays open, but the next probe is due when the pause is over, not with the lease."""
     await alerts.setting()
-    await alerts.alert(count=3, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=3, alert_type="ANOMALY")
     mine = store(pool, breaker=RULE)
     await fail(mine, await mine.claim(rooms(3), take_expired=True))
     await alerts.rows(LATER)
@@ -300,8 +286,7 @@ async def test_a_probe_that_is_told_to_wait_leaves_its_turn(alerts: Alerts, pool
 async def test_a_vanished_workers_row_is_given_up_too(alerts: Alerts, pool: Database) -> None:
     """Behind an open breaker nobody takes over its lease, and its horizon still ends."""
     await alerts.setting()
-    await alerts.alert(count=3, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=3, alert_type="ANOMALY")
     mine = store(pool, breaker=RULE)
     claims = await mine.claim(rooms(3), take_expired=True)
     await mine.acknowledge([ack(claims[0], Outcome.RETRY, verdict=Verdict.CONDEMNED)])

@@ -28,8 +28,7 @@ async def test_the_address_is_gone_from_everywhere(alerts: Alerts) -> None:
     kept = await alerts.setting("email", {"to": ["ann@example.com", ADDRESS.lower()], "cc": ADDRESS, "note": 7})
     alone = await alerts.setting("email", {"email": f" {ADDRESS} "}, severity="CRITICAL")
     await alerts.rows("UPDATE pggit.alert_notification_settings SET name = %s", f"for {ADDRESS}")
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     await alerts.rows(
         "UPDATE pggit.alert_notification_queue SET error_message = %s, message = %s,"
         " alert = alert || jsonb_build_object('user_name', %s::text), settled = ARRAY["

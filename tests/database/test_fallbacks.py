@@ -27,8 +27,7 @@ async def test_a_page_that_failed_goes_to_the_fallback_and_says_why(alerts: Aler
     """Once, with the broken destination and its error in the note; what is not critical stays failed."""
     _, second = await with_fallback(alerts)
     page = await alerts.alert(severity="CRITICAL")
-    await alerts.alert("merge")
-    await alerts.route()
+    await alerts.routed_alert("merge")
     mine = store(pool, breaker=RULE)
     claims = await mine.claim(rooms(), take_expired=True)
     await mine.acknowledge([ack(c, Outcome.FAILED, verdict=Verdict.OK, detail="HTTP 400: no_text.") for c in claims])
@@ -46,12 +45,10 @@ async def test_a_page_that_failed_goes_to_the_fallback_and_says_why(alerts: Aler
 async def test_a_page_behind_an_open_breaker_does_not_wait(alerts: Alerts, pool: Database) -> None:
     """It goes to the fallback at once, and is still delivered where it was meant to go when that is back."""
     await with_fallback(alerts)
-    await alerts.alert(count=3, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=3, alert_type="ANOMALY")
     mine = store(pool, breaker=RULE)
     await fail(mine, await mine.claim(rooms(3, channels=("slack",)), take_expired=True))
-    await alerts.alert("merge", severity="CRITICAL")
-    await alerts.route()
+    await alerts.routed_alert("merge", severity="CRITICAL")
     assert await mine.tend_destinations() == (0, 1)
     (rescue,) = await mine.claim(rooms(), take_expired=True)
     assert rescue.channel == "pagerduty"
@@ -70,8 +67,7 @@ async def test_fallbacks_that_lead_nowhere_do_nothing(alerts: Alerts, pool: Data
         ("config = '{}'", f"config = '{json.dumps(PAGERDUTY)}'"),
     ):
         await alerts.rows(change.format(statement), second)
-        await alerts.alert(severity="CRITICAL")
-        await alerts.route()
+        await alerts.routed_alert(severity="CRITICAL")
         await mine.acknowledge(
             [ack(c, Outcome.FAILED, verdict=Verdict.OK) for c in await mine.claim(rooms(), take_expired=True)]
         )
@@ -82,8 +78,7 @@ async def test_fallbacks_that_lead_nowhere_do_nothing(alerts: Alerts, pool: Data
     assert "is its own fallback" in alerts.notices[-1]
     await alerts.rows(change.format(f"fallback_setting_id = {second}"), first)
     await alerts.rows(change.format(f"fallback_setting_id = {first}"), second)
-    await alerts.alert(severity="CRITICAL")
-    await alerts.route()
+    await alerts.routed_alert(severity="CRITICAL")
     for expected in (1, 0):
         claims = await mine.claim(rooms(), take_expired=True)
         assert len(claims) == 1
@@ -95,8 +90,7 @@ async def test_fallbacks_that_lead_nowhere_do_nothing(alerts: Alerts, pool: Data
 async def test_a_page_behind_a_long_pause_does_not_wait(alerts: Alerts, pool: Database) -> None:
     """A receiver that asks for an hour is as good as broken: the fallback hears; a short pause is waited out."""
     await with_fallback(alerts)
-    await alerts.alert(severity="CRITICAL", count=2)
-    await alerts.route()
+    await alerts.routed_alert(severity="CRITICAL", count=2)
     mine = store(pool, breaker=RULE)
     (claim,) = await mine.claim(rooms(1, channels=("slack",)), take_expired=True)
     await mine.pause(claim, 30.0)
@@ -108,8 +102,7 @@ async def test_a_page_behind_a_long_pause_does_not_wait(alerts: Alerts, pool: Da
 async def test_a_page_that_fails_for_minutes_goes_to_the_fallback(alerts: Alerts, pool: Database) -> None:
     """Though its destination works for others: five minutes are enough."""
     await with_fallback(alerts)
-    await alerts.alert(severity="CRITICAL")
-    await alerts.route()
+    await alerts.routed_alert(severity="CRITICAL")
     mine = store(pool, breaker=RULE)
     (claim,) = await mine.claim(rooms(channels=("slack",)), take_expired=True)
     await mine.acknowledge([ack(claim, Outcome.RETRY, verdict=Verdict.NOTHING, detail="HTTP 500", delay=60.0)])
@@ -121,8 +114,7 @@ async def test_a_page_that_fails_for_minutes_goes_to_the_fallback(alerts: Alerts
 async def test_what_a_disabled_setting_holds_is_not_sent_another_way(alerts: Alerts, pool: Database) -> None:
     """Switched off is switched off, the breaker open or not."""
     first, _ = await with_fallback(alerts)
-    await alerts.alert(severity="CRITICAL", count=3)
-    await alerts.route()
+    await alerts.routed_alert(severity="CRITICAL", count=3)
     mine = store(pool, breaker=RULE)
     await fail(mine, await mine.claim(rooms(3, channels=("slack",)), take_expired=True))
     await alerts.rows("UPDATE pggit.alert_notification_settings SET enabled = FALSE WHERE setting_id = %s", first)

@@ -98,8 +98,7 @@ async def test_one_row_says_why_a_notification_failed(alerts: Alerts) -> None:
     await alerts.rows(LOG, tried, 1, "slack", "retry", "server_error", "oops", 500, 5, 1, "2026-03-01 10:00:00+00")
     await alerts.rows(LOG, tried, 2, "slack", "released", "shutdown", "", None, 5, 1, "2026-03-01 10:00:01+00")
     await alerts.rows(LOG, tried, 3, "slack", "failed", "destination_gone", "gone", 404, 5, 1, "2026-03-01 10:00:02+00")
-    refused = await alerts.alert()
-    await alerts.route()
+    refused = await alerts.routed_alert()
     rows = await alerts.rows("""
         SELECT alert_id, alert_type, attempts, last_code, reason, error_message
         FROM pggit.v_notification_failures ORDER BY queue_id

@@ -16,8 +16,7 @@ async def test_a_pause_binds_every_worker_and_moves_nothing(alerts: Alerts, pool
     """Nothing of the endpoint is claimed until the pause is over, other endpoints go on, and no row is written."""
     await alerts.setting()
     await alerts.setting("pagerduty", PAGERDUTY)
-    await alerts.alert(count=4, severity="CRITICAL")
-    await alerts.route()
+    await alerts.routed_alert(count=4, severity="CRITICAL")
     one, two = store(pool), store(pool, "w2")
     (claim,) = await one.claim(rooms(1, channels=("slack",)), take_expired=True)
     where = "SELECT array_agg(ctid::text ORDER BY queue_id) FROM pggit.alert_notification_queue"
@@ -37,8 +36,7 @@ async def test_pauses_without_a_delivery_between_them_are_one(alerts: Alerts, po
     """A pause soon after another goes on with it; after a delivery, or long after it, it begins anew."""
     mine = store(pool)
     await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     (claim,) = await mine.claim(rooms(), take_expired=True)
     since = "SELECT round(extract(EPOCH FROM now() - paused_since) / 60)::integer FROM pggit.alert_destination"
     set_back = (
@@ -60,8 +58,7 @@ async def test_pauses_without_a_delivery_between_them_are_one(alerts: Alerts, po
 async def test_a_pause_only_grows(alerts: Alerts, pool: Database) -> None:
     """Of twenty pauses told at once the longest holds, whatever their order; nonsense changes nothing."""
     await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     mine = store(pool)
     (claim,) = await mine.claim(rooms(1), take_expired=True)
     for seconds in (60.0, 5.0, 0.0, -1.0):
@@ -75,8 +72,7 @@ async def test_a_pause_only_grows(alerts: Alerts, pool: Database) -> None:
 async def test_claims_without_an_endpoint_pause_nothing(alerts: Alerts, pool: Database) -> None:
     """A claim whose setting names no endpoint has no destination to pause."""
     await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     mine = store(pool)
     (claim,) = await mine.claim(rooms(), take_expired=True)
     await mine.pause(replace(claim, destination_key=None), 10.0)
@@ -89,8 +85,7 @@ async def test_a_pause_that_tells_no_time_grows_for_all_replicas_until_something
 ) -> None:
     """30, 60, 120, 240, 480, 480 s, whichever replica hears it; refusals together are one; a success begins anew."""
     await alerts.setting("pagerduty", PAGERDUTY)
-    await alerts.alert(severity="CRITICAL")
-    await alerts.route()
+    await alerts.routed_alert(severity="CRITICAL")
     mine, other = store(pool), store(pool, "w2")
     (claim,) = await mine.claim(rooms(), take_expired=True)
     left = "SELECT round(extract(EPOCH FROM paused_until - now()))::integer FROM pggit.alert_destination"
@@ -121,8 +116,7 @@ async def test_a_pause_that_tells_no_time_grows_for_all_replicas_until_something
 async def test_a_growing_pause_forgets_what_was_long_ago(alerts: Alerts, pool: Database) -> None:
     """A pause that ended an hour ago makes the next one no longer."""
     await alerts.setting("pagerduty", PAGERDUTY)
-    await alerts.alert(severity="CRITICAL")
-    await alerts.route()
+    await alerts.routed_alert(severity="CRITICAL")
     mine = store(pool)
     (claim,) = await mine.claim(rooms(), take_expired=True)
     await alerts.rows(

@@ -71,8 +71,7 @@ async def test_an_alert_is_routed_and_claimed_in_one_transaction(alerts: Alerts,
 async def test_what_was_due_before_is_claimed_too(alerts: Alerts, pool: Database) -> None:
     """What waits in the queue goes out with what is routed; an alert that nobody hears of is only counted."""
     await alerts.setting(pattern="commit")
-    await alerts.alert("commit")
-    await alerts.route()
+    await alerts.routed_alert("commit")
     await alerts.alert("commit", alert_type="ANOMALY")
     await alerts.alert("push")
     path = Path(store(pool), SystemClock())
@@ -146,8 +145,7 @@ async def test_routing_that_fails_keeps_nothing_from_being_claimed(alerts: Alert
     """What is due is claimed all the same, the router does the routing, and the next alerts go the long way a while."""
     clock = HandClock()
     await alerts.setting(pattern="*")
-    await alerts.alert("commit")
-    await alerts.route()
+    await alerts.routed_alert("commit")
     await alerts.alert("push")
     await alerts.rows("ALTER FUNCTION pggit.glob_matches(text, text) RENAME TO gone")
     path = Path(Store(pool, "w1", clock), clock)
