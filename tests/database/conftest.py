@@ -1,6 +1,6 @@
 """What the tests of the database's own code share: words for alerts and windows, and the daemon's pool."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -30,3 +30,11 @@ async def pool(database: str) -> AsyncIterator[Database]:
     await opened.open()
     yield opened
     await opened.close()
+
+
+@pytest.fixture(scope="module")
+def shared(server: Any) -> Iterator[str]:
+    """Yield the connection string of a migrated database for all tests of a module, which undo what they do."""
+    name = server.create(server.template())
+    yield server.server.dsn(name)
+    server.drop(name)
