@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
 
 from pggit_alertd.database.pool import Database
 from support.alerts import Alerts
+from support.replicas import TimeMachine
 from support.windows import Windows
 
 
@@ -30,6 +32,21 @@ async def pool(database: str) -> AsyncIterator[Database]:
     await opened.open()
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def daemon_pool(database: str) -> AsyncIterator[Database]:
+    """Yield the daemon's connections, with no right but those of its role."""
+    opened = Database(make_conninfo(database, options="-c role=pggit_alertd_daemon"), size=2)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def time(database: str, connection: AsyncConnection[tuple[Any, ...]]) -> TimeMachine:
+    """Return the movable clock of a fresh database."""
+    return await TimeMachine.install(database, connection)
 
 
 @pytest.fixture(scope="module")

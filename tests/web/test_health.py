@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -20,23 +19,9 @@ from pggit_alertd.errors import AddressTaken, SettingsError
 from pggit_alertd.liveness import Liveness, LoopReport
 from pggit_alertd.metrics import Metrics
 from pggit_alertd.web import Readiness, bind, create_app, serve
+from web.console_stage import HandClock
 
 PAGES = ("/livez", "/readyz", "/healthz", "/metrics")
-
-
-class HandClock:
-    """A clock that moves when told."""
-
-    def __init__(self) -> None:
-        self.at = 0.0
-
-    def now(self) -> datetime:
-        """Return a wall time."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Return where the hand stands."""
-        return self.at
 
 
 @dataclass
