@@ -63,9 +63,10 @@ async def test_idle_connections_are_closed_with_a_farewell(
 ) -> None:
     """After IDLE_LIMIT an unused connection is given up by us."""
     monkeypatch.setattr(smtp_pool, "IDLE_LIMIT", 0.05)
-    await deliver(channel, ONE)
+    assert isinstance(await deliver(channel, ONE), Delivered)
     async with asyncio.timeout(5):
         await sink.deserted()
+    assert "QUIT" in sink.commands
 
 
 @pytest.mark.parametrize("stage", ["CONNECT", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "BODY"])

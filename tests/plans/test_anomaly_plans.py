@@ -51,6 +51,7 @@ def test_a_day_of_all_operations_is_probed(large: Database) -> None:
     """24 hours of four operations are some probes of the composite index, not 12,000 rows."""
     read = rows_read(large, b"SELECT * FROM pggit.detect_all_anomalies(24)")
     # The planner itself looks up where recorded_at ends.
+    assert "idx_performance_metrics_composite" in read
     assert set(read) <= {"idx_performance_metrics_composite", "idx_performance_metrics_recorded_at"}, read
     assert sum(read.values()) < 100
 
@@ -58,6 +59,7 @@ def test_a_day_of_all_operations_is_probed(large: Database) -> None:
 def test_one_operation_is_probed(large: Database) -> None:
     """The detector for one operation reads its slow metrics only, and no history but histograms."""
     read = rows_read(large, b"SELECT * FROM pggit.detect_anomalies_statistical('commit')")
+    assert "idx_performance_metrics_composite" in read
     assert set(read) <= {"idx_performance_metrics_composite", "idx_performance_metrics_recorded_at"}, read
     assert sum(read.values()) < 100
 

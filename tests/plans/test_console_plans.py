@@ -68,8 +68,8 @@ CASES: list[tuple[str, dict[str, Any], int]] = [
     ("console_baseline_history", {"operation": "operation 7"}, 4_100),
     ("console_jobs", {}, 2 * JOBS),
     ("console_runs", {"job": None}, 52 * JOBS),
-    ("console_latency", DAY | {"buckets": 72}, 100_000),
-    ("console_latency_alerts", DAY, 8_700),
+    ("console_latency", DAY | {"buckets": 72}, 20_000),
+    ("console_latency_alerts", DAY, 1_100),
 ]
 
 

@@ -59,7 +59,7 @@ def cost(connection: Database, statement: str, *parameters: object) -> tuple[int
         ("SELECT * FROM pggit.degradation_scan(p_as_of => %s)", 300, 1000),
         ("SELECT * FROM pggit.detect_correlated_degradation(p_as_of => %s)", 500, 1000),
         ("SELECT * FROM pggit.detect_performance_degradation('commit', p_as_of => %s)", 500, 1000),
-        ("SELECT pggit.refresh_hour_scores(%s)", 4000, 1000),
+        ("SELECT pggit.refresh_hour_scores(%s)", 600, 1000),
     ],
 )
 def test_a_look_reads_what_it_judges(large: Database, statement: str, blocks: int, milliseconds: float) -> None:

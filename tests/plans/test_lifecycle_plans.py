@@ -91,7 +91,7 @@ def test_a_look_for_recovery_is_two_bounded_probes(
 def test_an_acknowledgement_in_a_long_episode_reads_its_ends(large: Database) -> None:
     """Who was told of 100,000 alerts is found among the first and last thousand."""
     statement = "SELECT * FROM pggit.queue_lifecycle_notifications(ARRAY[50000], ARRAY['acknowledged'], ARRAY[now()])"
-    assert blocks(large, statement) < 2001 * 12
+    assert blocks(large, statement) < 2001 * 2
 
 
 def test_joining_a_long_episode_costs_as_joining_a_short_one(large: Database) -> None:
