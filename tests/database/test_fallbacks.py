@@ -42,6 +42,22 @@ async def test_a_page_that_failed_goes_to_the_fallback_and_says_why(alerts: Aler
     assert ("released", "fallback") in await alerts.log("status, reason")
 
 
+async def test_a_page_that_was_discarded_or_failed_long_ago_goes_nowhere(alerts: Alerts, pool: Database) -> None:
+    """What somebody has looked at needs no fallback, and what failed more than an hour ago is no page any more."""
+    await with_fallback(alerts)
+    await alerts.routed_alert(severity="CRITICAL", count=2)
+    mine = store(pool, breaker=RULE)
+    claims = await mine.claim(rooms(), take_expired=True)
+    await mine.acknowledge([ack(c, Outcome.FAILED, verdict=Verdict.OK) for c in claims])
+    discard = "SELECT discarded FROM pggit.discard_notifications(ARRAY[%s::bigint], 'looked at')"
+    assert await alerts.column(discard, claims[0].queue_id) == [True]
+    late = "UPDATE pggit.alert_notification_queue SET processed_at = now() - %s::interval WHERE queue_id = %s"
+    await alerts.rows(late, "61 min", claims[1].queue_id)
+    assert await mine.tend_destinations() == (0, 0)
+    await alerts.rows(late, "59 min", claims[1].queue_id)
+    assert await mine.tend_destinations() == (0, 1)
+
+
 async def test_a_page_behind_an_open_breaker_does_not_wait(alerts: Alerts, pool: Database) -> None:
     """It goes to the fallback at once, and is still delivered where it was meant to go when that is back."""
     await with_fallback(alerts)

@@ -130,3 +130,15 @@ async def test_a_growing_pause_forgets_what_was_long_ago(alerts: Alerts, pool: D
     assert await alerts.value(
         "SELECT paused_until - now() BETWEEN interval '29 s' AND interval '30 s' FROM pggit.alert_destination"
     )
+
+
+async def test_what_waits_too_long_behind_a_pause_is_given_up(alerts: Alerts, pool: Database) -> None:
+    """A receiver that asks for more time than a notification has doesn't keep it for ever."""
+    await alerts.setting()
+    await alerts.routed_alert(alert_type="ANOMALY", count=2)
+    mine = store(pool)
+    (claim,) = await mine.claim(rooms(1, channels=("slack",)), take_expired=True)
+    await mine.pause(claim, 600.0)
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET give_up_at = now() WHERE claimed_by IS NULL")
+    assert await mine.tend_destinations() == (1, 0)
+    assert await alerts.queue("status, claimed_by") == [("pending", "w1"), ("failed", None)]
