@@ -5,7 +5,7 @@ from psycopg import AsyncConnection
 
 from pggit_alertd.conditions import Kind
 from support.alerts import Alerts
-from support.troubles import LOG, QUEUE, RUN, WORKER
+from support.troubles import LOG, OUTBOX, QUEUE, RUN, WORKER
 
 pytestmark = pytest.mark.servers
 
@@ -66,6 +66,17 @@ async def test_a_baseline_that_was_never_recalculated_is_overdue(alerts: Alerts)
     await alerts.rows("DELETE FROM pggit.scheduled_job_run")
     await alerts.rows("UPDATE pggit.scheduled_job SET enabled = FALSE WHERE job = 'baselines'")
     assert await alerts.column(overdue) == []
+
+
+async def test_what_is_held_and_what_is_routed_does_not_wait(alerts: Alerts) -> None:
+    """Notifications of a setting that is switched off make no queue deep, routed alerts no outbox late."""
+    kinds = "SELECT kind FROM pggit.current_conditions()"
+    await alerts.rows(QUEUE, "1 hour", 501)
+    await alerts.rows(OUTBOX)
+    assert await alerts.column(kinds) == ["queue_depth", "outbox"]
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET next_attempt_at = 'infinity' WHERE queue_id = 1")
+    await alerts.rows("UPDATE pggit.alert_outbox SET routed_at = now()")
+    assert await alerts.column(kinds) == []
 
 
 async def test_an_open_destination_explains_what_waits_for_it(alerts: Alerts) -> None:

@@ -110,11 +110,12 @@ async def test_a_setting_that_matches_no_more_is_not_told(alerts: Alerts, window
     """It is judged as it is when the window ends, and the log says why nothing was sent."""
     setting = await alerts.setting()
     window = await windows.snooze()
-    alert = await muted_alert(alerts)
+    alert, known = await muted_alert(alerts), await muted_alert(alerts)
+    await alerts.rows("UPDATE pggit.performance_alerts SET is_acknowledged = TRUE WHERE alert_id = %s", known)
     await alerts.rows("UPDATE pggit.alert_notification_settings SET severity = 'CRITICAL'")
     await windows.pass_by(window)
     assert await windows.release() == (0, 0, {"no_matching_setting": 1})
-    assert await windows.muted() == [(alert, "setting_off")]
+    assert await windows.muted() == [(alert, "setting_off"), (known, "acknowledged")]
     said = (await alerts.log("error_message"))[-1][0]
     assert said == f"setting {setting}, for which it was muted, matches it no more"
 
