@@ -1,5 +1,6 @@
 """The command line as such: help, exit statuses, settings that can't be used, secrets that must not be seen."""
 
+import asyncio
 import socket
 import sys
 from pathlib import Path
@@ -52,7 +53,8 @@ async def test_every_command_works_in_an_interpreter_that_has_imported_nothing()
         "snooze list": 69,
         "backtest --from 2026-01-01": 69,
     }
-    ended = [await alertd_afresh(*command.split(), database_url="host=127.0.0.1 port=1") for command in expected]
+    down = "host=127.0.0.1 port=1"
+    ended = await asyncio.gather(*(alertd_afresh(*each.split(), database_url=down) for each in expected))
     assert [each.status for each in ended] == list(expected.values()), [each.err for each in ended]
 
 
