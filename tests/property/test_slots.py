@@ -108,7 +108,7 @@ def states(draw: st.DrawFn) -> JobState:
     return JobState("job", schedule, draw(st.booleans()), grace, draw(MINUTES), NOW, latest, None)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(states())
 def test_what_is_decided_is_allowed_and_never_asks_to_look_again_in_the_past(state: JobState) -> None:
     """A claim is of the latest slot, in its grace, of this schedule, and beside no run that may be alive."""
@@ -126,7 +126,7 @@ def test_what_is_decided_is_allowed_and_never_asks_to_look_again_in_the_past(sta
         assert decision.reason
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(states())
 def test_a_slot_that_nothing_forbids_is_claimed(state: JobState) -> None:
     """The latest slot is taken if it is in time and newer than the job's last run, and that one is not alive."""
