@@ -137,6 +137,14 @@ def test_a_slot_that_nothing_forbids_is_claimed(state: JobState) -> None:
         assert decide(state, 3).action is Action.CLAIM
 
 
+@pytest.mark.parametrize(("attempt", "action"), [(2, Action.CLAIM), (3, Action.ABANDON)])
+def test_a_run_is_tried_again_while_an_attempt_is_left(attempt: int, action: Action) -> None:
+    """Of three attempts the third is the last: a run that died in it is closed."""
+    slot, day = Schedule.parse("15 * * * *").latest_slot(NOW), timedelta(days=1)
+    run = LatestRun(slot, "running", attempt, 1, "worker", NOW)
+    assert decide(JobState("job", "15 * * * *", True, day, NOW - day, NOW, run, None), 3).action is action  # noqa: FBT003
+
+
 def assert_claimable(state: JobState, decision: Decision) -> None:
     """Check a claim against the rules one by one."""
     assert decision.slot == Schedule.parse(state.schedule).latest_slot(state.now)
