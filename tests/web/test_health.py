@@ -125,6 +125,7 @@ async def test_head_is_get_without_a_body(page: str) -> None:
     assert int(head.headers["content-length"]) > 0
     for reply in (head, get):
         assert reply.headers["cache-control"] == "no-store"
+        assert reply.headers["x-content-type-options"] == "nosniff"
         assert "date" in reply.headers
         assert "server" not in reply.headers
 
