@@ -42,7 +42,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # How long an example takes says how busy the machine is, not whether the property holds.
     settings.register_profile("suite", deadline=None)
     settings.load_profile("suite")
-    config.addinivalue_line("markers", "servers: runs on every PostgreSQL release at hand (18, Debian's 15, and those in PGGIT_TEST_SERVERS)")
+    config.addinivalue_line(
+        "markers", "servers: runs on every PostgreSQL release at hand (18, Debian's 15, PGGIT_TEST_SERVERS)"
+    )
     if "TMPDIR" in os.environ or not RAM_DISK.is_dir() or shutil.disk_usage(RAM_DISK).free < RAM_BYTES:
         return
     for left in RAM_DISK.glob("alertd-*"):

@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from channels.rig import BEARER, PASSWORD, RECIPIENTS, ROUTING_KEY, SIGNING_SECRET, TOKEN, Rig
 from pggit_alertd.channels import NAMES, Channel, ChannelOptions, build
+from pggit_alertd.channels.email import EmailChannel
 from pggit_alertd.demo.sinks import HttpSink, SmtpSink
 
 
@@ -55,6 +56,21 @@ async def mail_sink() -> AsyncIterator[SmtpSink]:
     """Return a mail server that wants a login, in clear text."""
     async with SmtpSink(credentials=("alertd", PASSWORD)) as sink:
         yield sink
+
+
+@pytest.fixture
+async def sink() -> AsyncIterator[SmtpSink]:
+    """Return a mail server that takes everything."""
+    async with SmtpSink() as made:
+        yield made
+
+
+@pytest.fixture
+async def channel(sink: SmtpSink) -> AsyncIterator[EmailChannel]:
+    """Return a channel aimed at that server."""
+    made = EmailChannel(sink.url, "alertd@pggit.example", deadline=5)
+    yield made
+    await made.aclose()
 
 
 @pytest.fixture

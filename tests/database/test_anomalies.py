@@ -1,11 +1,11 @@
 """Detection of anomalies: what counts as unusual, what is refused, and what nobody can know."""
 
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from math import exp
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import pytest
 from psycopg import AsyncConnection, errors
@@ -15,14 +15,6 @@ from database.latency_support import local_hour, measure, undone
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 DETECT = "SELECT * FROM pggit.detect_anomalies_statistical(%s)"
-
-
-@pytest.fixture(scope="module")
-def shared(server: Any) -> Iterator[str]:
-    """Yield the connection string of a migrated database for all tests of this module."""
-    name = server.create(server.template())
-    yield server.server.dsn(name)
-    server.drop(name)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from math import log
 from statistics import median
@@ -15,14 +15,6 @@ from database.baseline_support import rows, scalar
 from database.latency_support import WIDTH, bucket, histogram, local_hour, measure, undone
 
 pytestmark = pytest.mark.servers
-
-
-@pytest.fixture(scope="module")
-def shared(server: Any) -> Iterator[str]:
-    """Yield the connection string of a migrated database for all tests of this module."""
-    name = server.create(server.template())
-    yield server.server.dsn(name)
-    server.drop(name)
 
 
 @pytest.fixture

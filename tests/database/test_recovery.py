@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from psycopg import AsyncConnection
 
 from support.alerts import Alerts
 
@@ -16,12 +15,6 @@ INSERT INTO pggit.performance_baselines (operation_type, branch_id, baseline_dat
 VALUES ('commit', NULL, current_date, 100, 10000, 60000, 20000, 30000, 40000, 45000, 50000, 21000, 5000, TRUE)
 """
 RESOLVE = "SELECT checked, recovered, silent FROM pggit.resolve_recovered_episodes()"
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
 
 
 async def raised(alerts: Alerts, ago: str = "16 minutes", **more: Any) -> int:

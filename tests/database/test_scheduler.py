@@ -10,17 +10,8 @@ from psycopg.conninfo import conninfo_to_dict
 from pggit_alertd.database.pool import Database
 from pggit_alertd.errors import JobBusy, JobIncomplete
 from pggit_alertd.job import Result, rows
-from support.job_work import Hold, Recorder, everyone
+from support.job_work import RUNS, SLOTS, Hold, Recorder, everyone
 from support.replicas import Replica, TimeMachine, probe, replicas
-
-RUNS = "SELECT status, attempt, claim_no FROM pggit.scheduled_job_run ORDER BY job, slot"
-SLOTS = "SELECT to_char(slot AT TIME ZONE 'UTC', 'DD HH24:MI'), status FROM pggit.scheduled_job_run ORDER BY slot"
-
-
-@pytest.fixture
-async def time(database: str, connection: AsyncConnection[tuple[object, ...]]) -> TimeMachine:
-    """Return the movable clock of a fresh database."""
-    return await TimeMachine.install(database, connection)
 
 
 async def test_a_slot_runs_exactly_once_among_five_replicas(time: TimeMachine) -> None:

@@ -1,33 +1,14 @@
 """`pggit-alertd send-test`: one [TEST] message through a setting to a real receiver, with the receiver's answer."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
 import pytest
 
 from pggit_alertd.demo.sinks import Answer, HttpSink, SmtpReply, SmtpSink
+from support.checks import ADDRESS, PASSWORD, ROUTING_KEY, TOKEN
 from support.command_line import Ended, alertd
-
-TOKEN = "canaryTokenVq07aaZk81QmX"
-ROUTING_KEY = "c4n4ry7r0u71n6k3yc4n4ry7r0u71n6k"
-PASSWORD = "c4n4ryPassw0rd"
-ADDRESS = "canary.ops@example.com"
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[HttpSink]:
-    """Run Slack and PagerDuty on loopback."""
-    async with HttpSink() as sink:
-        yield sink
-
-
-@pytest.fixture
-async def mail() -> AsyncIterator[SmtpSink]:
-    """Run a mail server on loopback that wants a login."""
-    async with SmtpSink(credentials=("alertd", PASSWORD)) as sink:
-        yield sink
 
 
 class Bench:
