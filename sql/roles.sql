@@ -186,6 +186,7 @@ BEGIN
     GRANT INSERT, UPDATE, DELETE ON TABLE pggit.alert_escalation_step TO pggit_alertd_operator;
     GRANT INSERT, UPDATE, DELETE ON TABLE pggit.anomaly_detection_settings TO pggit_alertd_operator;
     GRANT INSERT, UPDATE, DELETE ON TABLE pggit.anomaly_whitelist TO pggit_alertd_operator;
+    GRANT SELECT ON TABLE pggit.oncall_shift TO pggit_alertd_daemon;
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pggit.oncall_shift TO pggit_alertd_operator;
     GRANT INSERT, UPDATE, DELETE ON TABLE pggit.degradation_setting TO pggit_alertd_operator;
 

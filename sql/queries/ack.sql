@@ -35,7 +35,7 @@ companion AS MATERIALIZED (
                 THEN 'retry'
             ELSE g.outcome
         END AS outcome,
-        CASE WHEN g.outcome = 'sent' THEN 'coalesced' ELSE g.reason END AS reason,
+        CASE WHEN g.outcome = 'sent' AND g.reason <> 'refused_recipient' THEN 'coalesced' ELSE g.reason END AS reason,
         concat_ws(
             ': ', format('coalesced into one message of %s, notification %s', g.size, g.queue_id), nullif(g.detail, '')
         ) AS detail,

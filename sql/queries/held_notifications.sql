@@ -1,4 +1,4 @@
--- What: which of these claimed notifications can't be changed at this moment, because somebody's transaction holds their
+-- What: which of these claimed notifications can't be changed now, because somebody's transaction holds their
 -- row or, for a digest, that of one it speaks for. Nothing is waited for; what is free is held for this statement only.
 -- Parameters: queue_ids bigint[]; worker text
 -- Index: alert_notification_queue_pkey, alert_notification_queue_led

@@ -429,6 +429,28 @@ async def test_a_page_that_fails_for_minutes_goes_to_the_fallback(alerts: Alerts
     assert await mine.tend_destinations() == (0, 1)
 
 
+async def test_a_page_that_some_of_its_recipients_refused_goes_to_the_fallback(alerts: Alerts, pool: Database) -> None:
+    """Each alert of the message does, once, saying who was refused; a routine one that some refused does not."""
+    _, second = await with_fallback(alerts)
+    pages = [await alerts.alert(severity="CRITICAL") for _ in range(2)]
+    await alerts.alert("merge")
+    await alerts.route()
+    mine = store(pool, breaker=RULE, coalesce=True)
+    claims = await mine.claim(rooms(channels=("slack",)), take_expired=True)
+    assert sorted(claim.size for claim in claims) == [1, 2]
+    detail = "1 recipient; refused: o***@example.com: 550 5.1.1 no such user"
+    await mine.acknowledge([ack(c, reason=Reason.REFUSED_RECIPIENT, detail=detail) for c in claims])
+    assert await alerts.queue("status", "channel = 'slack'") == [("sent",)] * 3
+    assert await mine.tend_destinations() == (0, 2)
+    assert await mine.tend_destinations() == (0, 0)
+    rescues = await store(pool).claim(rooms(), take_expired=True)
+    assert [(each.alert.alert_id, each.setting_id) for each in rescues] == [(page, second) for page in pages]
+    for each in rescues:
+        assert each.alert.note is not None
+        assert each.alert.note.endswith("o***@example.com: 550 5.1.1 no such user.")
+        assert "can't deliver it to everybody: " in each.alert.note
+
+
 async def test_what_a_disabled_setting_holds_is_not_sent_another_way(alerts: Alerts, pool: Database) -> None:
     """Switched off is switched off, the breaker open or not."""
     first, _ = await with_fallback(alerts)

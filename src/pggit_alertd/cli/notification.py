@@ -48,6 +48,8 @@ def _line(trial: "Trial", attempt: "Attempt") -> str:
     detail = f": {attempt.detail}" if attempt.detail else ""
     if attempt.failed:
         return f"{head}: not delivered, {attempt.reason.value}{detail}"
+    if attempt.partial:
+        return f"{head}: delivered to some, {attempt.reason.value}, answer{code}{detail}"
     return f"{head}: delivered, answer{code} in {attempt.milliseconds} ms{detail}"
 
 
