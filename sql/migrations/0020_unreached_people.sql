@@ -1,5 +1,5 @@
--- Two conditions more, of people who are not reached: a mailbox that is refused in mails that others get, and an on-call
--- shift whose config can't be used.
+-- Two conditions more, of people who are not reached: a mailbox that is refused in mails that others get, and an
+-- on-call shift whose config can't be used.
 
 ALTER TABLE pggit.alertd_condition DROP CONSTRAINT alertd_condition_kind_is_known;
 ALTER TABLE pggit.alertd_condition ADD CONSTRAINT alertd_condition_kind_is_known CHECK (

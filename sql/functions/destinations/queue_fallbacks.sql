@@ -1,7 +1,8 @@
 -- Send CRITICAL notifications that can't be delivered through their setting's fallback, once (unique: alert, event,
 -- setting), with a note that says which destination is broken and how. What failed for good within p_since; what waits
 -- behind an open breaker or a pause: a page must not wait for the probe after next; what was tried and is still not
--- delivered after p_patience; and what some of its recipients refused, who may be those who were to get up. The original stays as it is: what waits is still delivered when its destination is back.
+-- delivered after p_patience; and what some of its recipients refused, who may be those who were to get up. The original
+-- stays as it is: what waits is still delivered when its destination is back.
 CREATE OR REPLACE FUNCTION pggit.queue_fallbacks(
     p_limit integer DEFAULT 500,
     p_since interval DEFAULT '1 hour',
