@@ -462,6 +462,43 @@ async def test_what_a_disabled_setting_holds_is_not_sent_another_way(alerts: Ale
     assert await mine.tend_destinations() == (0, 0)
 
 
+async def test_what_a_disabled_setting_holds_is_not_given_up_behind_a_breaker(alerts: Alerts, pool: Database) -> None:
+    """Whoever switches a broken setting off until it is mended finds what waited when it is on again, horizon and all."""
+    setting = await alerts.setting()
+    await alerts.alert(count=3, alert_type="ANOMALY")
+    await alerts.route()
+    mine = store(pool, breaker=RULE)
+    await fail(mine, await mine.claim(rooms(3), take_expired=True))
+    switch = "UPDATE pggit.alert_notification_settings SET enabled = %s WHERE setting_id = %s"
+    await alerts.rows(switch, False, setting)
+    await alerts.rows(
+        "UPDATE pggit.alert_notification_queue SET created_at = now() - interval '4 hours', give_up_at = now()"
+    )
+    assert await mine.tend_destinations() == (0, 0)
+    assert await alerts.queue("status, next_attempt_at = 'infinity'") == [("pending", True)] * 3
+    await alerts.rows(switch, True, setting)
+    assert await mine.tend_destinations() == (0, 0)
+    await alerts.rows("UPDATE pggit.alert_destination SET open_until = now()")
+    assert [claim.give_up_in > 3600 for claim in await mine.claim(rooms(), take_expired=True)] == [True]
+
+
+async def test_a_page_whose_alert_is_over_is_not_sent_another_way(alerts: Alerts, pool: Database) -> None:
+    """An incident at the fallback that nothing would close is not opened; who was to be paged hears that it is over."""
+    await with_fallback(alerts)
+    page = await alerts.alert(severity="CRITICAL")
+    await alerts.route()
+    mine = store(pool, breaker=RULE)
+    (claim,) = await mine.claim(rooms(channels=("slack",)), take_expired=True)
+    await mine.acknowledge([ack(claim, Outcome.RETRY, verdict=Verdict.NOTHING, detail="HTTP 500", delay=60.0)])
+    await alerts.rows("SELECT pggit.resolve_alert(%s, 'ann')", page)
+    await alerts.route()
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET created_at = now() - interval '6 min'")
+    assert await mine.tend_destinations() == (0, 0)
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET next_attempt_at = now()")
+    (claim,) = await store(pool, coalesce=True).claim(rooms(), take_expired=True)
+    assert (claim.channel, claim.size) == ("slack", 2)
+
+
 async def test_a_vanished_workers_row_is_given_up_too(alerts: Alerts, pool: Database) -> None:
     """Behind an open breaker nobody takes over its lease, and its horizon still ends."""
     await alerts.setting()

@@ -1,6 +1,6 @@
 -- Fail what has waited past its retry horizon for a destination whose breaker is open, or that has asked for a pause:
 -- nobody claims such rows, so nobody else would. The oldest of each lane are looked at; they are the first whose time
--- is over.
+-- is over. What a disabled setting holds is not among them: that time is not held against it.
 CREATE OR REPLACE FUNCTION pggit.give_up_behind_open_breakers(p_limit integer DEFAULT 1000)
 RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
@@ -21,6 +21,7 @@ BEGIN
                 AND n.urgency = lane.urgency
                 AND n.destination_key = d.destination_key
                 AND (n.claimed_by IS NULL OR n.next_attempt_at <= now())
+                AND n.next_attempt_at < 'infinity'
             ORDER BY n.next_attempt_at
             LIMIT p_limit
             FOR UPDATE OF n SKIP LOCKED

@@ -1,8 +1,9 @@
 -- Send CRITICAL notifications that can't be delivered through their setting's fallback, once (unique: alert, event,
 -- setting), with a note that says which destination is broken and how. What failed for good within p_since; what waits
 -- behind an open breaker or a pause: a page must not wait for the probe after next; what was tried and is still not
--- delivered after p_patience; and what some of its recipients refused, who may be those who were to get up. The original
--- stays as it is: what waits is still delivered when its destination is back.
+-- delivered after p_patience; and what some of its recipients refused, for they may be those who were to get up. The
+-- original stays as it is: what waits is still delivered when its destination is back. A page whose episode is over
+-- meanwhile stays where it is: at the fallback it would open an incident that nothing closes.
 CREATE OR REPLACE FUNCTION pggit.queue_fallbacks(
     p_limit integer DEFAULT 500,
     p_since interval DEFAULT '1 hour',
@@ -59,6 +60,11 @@ BEGIN
             AND NOT EXISTS (
                 SELECT FROM pggit.alert_notification_queue AS known
                 WHERE known.alert_id = q.alert_id AND known.event = q.event AND known.setting_id = f.setting_id
+            )
+            AND NOT EXISTS (
+                SELECT FROM pggit.alert_episode_member AS m
+                INNER JOIN pggit.alert_episode AS ep ON m.episode_id = ep.episode_id
+                WHERE m.alert_id = q.alert_id AND q.event = 'triggered' AND ep.closed_at IS NOT NULL
             )
         ORDER BY q.queue_id
         LIMIT p_limit
