@@ -469,14 +469,14 @@ async def test_what_a_disabled_setting_holds_is_not_given_up_behind_a_breaker(al
     await alerts.route()
     mine = store(pool, breaker=RULE)
     await fail(mine, await mine.claim(rooms(3), take_expired=True))
-    switch = "UPDATE pggit.alert_notification_settings SET enabled = %s WHERE setting_id = %s"
-    await alerts.rows(switch, False, setting)
+    switch = "UPDATE pggit.alert_notification_settings SET enabled = {} WHERE setting_id = %s"
+    await alerts.rows(switch.format("FALSE"), setting)
     await alerts.rows(
         "UPDATE pggit.alert_notification_queue SET created_at = now() - interval '4 hours', give_up_at = now()"
     )
     assert await mine.tend_destinations() == (0, 0)
     assert await alerts.queue("status, next_attempt_at = 'infinity'") == [("pending", True)] * 3
-    await alerts.rows(switch, True, setting)
+    await alerts.rows(switch.format("TRUE"), setting)
     assert await mine.tend_destinations() == (0, 0)
     await alerts.rows("UPDATE pggit.alert_destination SET open_until = now()")
     assert [claim.give_up_in > 3600 for claim in await mine.claim(rooms(), take_expired=True)] == [True]

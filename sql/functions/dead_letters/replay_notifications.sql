@@ -1,5 +1,6 @@
 -- Send several failed notifications once more, and say of each what became of it. What another session has locked is
 -- passed by and said, so that two people at once, or a person and the retention, never wait for each other.
+-- One whose setting is disabled is replayed, and `problem` says that it waits for the setting all the same.
 -- Hand in a few hundred at a time: each call is one transaction, and its rows are locked until it ends.
 CREATE OR REPLACE FUNCTION pggit.replay_notifications(p_queue_ids bigint [])
 RETURNS TABLE (queue_id bigint, replayed boolean, problem text)
@@ -24,12 +25,22 @@ BEGIN
             problem := format('notification %s is in use by another session; try it again', queue_id);
         END IF;
         replayed := problem IS NULL AND pggit.replay_notification(queue_id);
+        IF replayed THEN
+            SELECT format(
+                'notification %s waits: setting %s is disabled, and it is sent when that is enabled',
+                q.queue_id, s.setting_id
+            )
+            INTO problem
+            FROM pggit.alert_notification_queue AS q
+            INNER JOIN pggit.alert_notification_settings AS s ON q.setting_id = s.setting_id
+            WHERE q.queue_id = replay_notifications.queue_id AND s.enabled IS NOT TRUE;
+        END IF;
         RETURN NEXT;
     END LOOP;
 END
 $$;
 
 COMMENT ON FUNCTION pggit.replay_notifications(bigint []) IS
-'Makes failed notifications due again; one row for each, with the problem of those that can''t be sent.';
+'Makes failed notifications due again; one row for each, with the problem of those that can''t be sent, or not yet.';
 
 REVOKE EXECUTE ON FUNCTION pggit.replay_notifications(bigint []) FROM PUBLIC;

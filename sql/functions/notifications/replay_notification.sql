@@ -53,6 +53,9 @@ BEGIN
     SET open_until = CASE WHEN d.opened_at IS NOT NULL THEN now() END, paused_until = NULL
     WHERE d.destination_key = v_setting.destination_key AND (d.open_until > now() OR d.paused_until > now());
     PERFORM pg_notify('pggit_alert', '');
+    IF v_setting.enabled IS NOT TRUE THEN
+        RAISE NOTICE 'notification % waits: its setting is disabled, and it is sent when that is enabled', p_queue_id;
+    END IF;
     RETURN TRUE;
 END
 $$;
