@@ -463,7 +463,7 @@ async def test_what_a_disabled_setting_holds_is_not_sent_another_way(alerts: Ale
 
 
 async def test_what_a_disabled_setting_holds_is_not_given_up_behind_a_breaker(alerts: Alerts, pool: Database) -> None:
-    """Whoever switches a broken setting off until it is mended finds what waited, horizon and all, when it is on again."""
+    """Whoever switches a broken setting off until it is mended finds what waited, horizon and all, when it is on."""
     setting = await alerts.setting()
     await alerts.alert(count=3, alert_type="ANOMALY")
     await alerts.route()
