@@ -232,7 +232,7 @@ async def test_what_became_of_an_alert_does_not_wait_for_the_digest(
     await alerts.alert("merge", severity="CRITICAL")
     await alerts.route()
     assert await mine.claim(rooms(), take_expired=True) == []
-    await alerts.rows(f"SELECT pggit.{word}(%s, 'ann')", first)  # noqa: S608
+    await alerts.rows(f"SELECT pggit.{word}(%s, 'ann')", first)
     await alerts.route()
     (claim,) = await mine.claim(rooms(), take_expired=True)
     told = claim.notification()
