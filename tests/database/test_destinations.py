@@ -482,6 +482,26 @@ async def test_what_a_disabled_setting_holds_is_not_given_up_behind_a_breaker(al
     assert [claim.give_up_in > 3600 for claim in await mine.claim(rooms(), take_expired=True)] == [True]
 
 
+async def test_a_group_is_not_quiet_when_its_first_message_was_given_up_behind_a_breaker(
+    alerts: Alerts, pool: Database
+) -> None:
+    """With an interval longer than the horizon, what waits for the digest speaks as soon as its endpoint is back."""
+    await alerts.setting()
+    await alerts.rows("UPDATE pggit.alert_notification_settings SET min_interval = '6 hours'")
+    mine = store(pool, breaker=BreakerRule(threshold=1), coalesce=True)
+    await alerts.alert(alert_type="ANOMALY")
+    await alerts.route()
+    await fail(mine, await mine.claim(rooms(), take_expired=True))
+    await alerts.alert(alert_type="ANOMALY", count=2)
+    await alerts.route()
+    assert await alerts.queue("next_attempt_at > now() + interval '5 hours'") == [(False,), (True,), (True,)]
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET give_up_at = now() WHERE attempt = 1")
+    assert await mine.tend_destinations() == (1, 0)
+    await alerts.rows("UPDATE pggit.alert_destination SET open_until = now()")
+    (claim,) = await mine.claim(rooms(), take_expired=True)
+    assert claim.size == 2
+
+
 async def test_a_page_whose_alert_is_over_is_not_sent_another_way(alerts: Alerts, pool: Database) -> None:
     """An incident at the fallback that nothing would close is not opened; who was to be paged hears that it is over."""
     await with_fallback(alerts)
