@@ -441,6 +441,41 @@ async def test_a_shift_that_can_not_be_used_is_told_with_who_is_reached_instead(
     assert await check(alerts, hold=timedelta(0), clear=timedelta(0)) == [("over", "oncall_shift")]
 
 
+SENT = "UPDATE pggit.alert_notification_queue SET status = %s, processed_at = now() WHERE setting_id = %s"
+
+
+@pytest.mark.parametrize("end", ["failed", "stuck"])
+async def test_what_reached_nobody_is_told_to_others(alerts: Alerts, end: str) -> None:
+    """A notice that failed, or waits at what broke since, goes once to each who can be reached; one is enough."""
+    first = await alerts.setting(alert_type="SYSTEM")
+    second = await alerts.setting("email", severity="CRITICAL", alert_type="ANOMALY")
+    third = await alerts.setting("pagerduty", severity="CRITICAL", alert_type="ANOMALY")
+    await trouble(alerts, Kind.OUTBOX)
+    assert await check(alerts, hold=timedelta(0)) == [("new", "outbox")]
+    assert await alerts.queue("setting_id") == [(first,)]
+    assert await check(alerts, hold=timedelta(0)) == [], "it is on its way"
+    await alerts.rows(BROKEN, first)
+    if end == "failed":
+        await alerts.rows(SENT, "failed", first)
+    assert ("still", "outbox") in await check(alerts, hold=timedelta(0))
+    outbox = "message LIKE '%%not routed%%' AND event = 'triggered'"
+    assert await alerts.queue("setting_id", outbox) == [(first,), (second,), (third,)]
+    assert ("still", "outbox") not in await check(alerts, hold=timedelta(0))
+    await alerts.rows(SENT, "failed", second)
+    assert ("still", "outbox") not in await check(alerts, hold=timedelta(0)), "one is still on its way"
+    await alerts.rows(SENT, "sent", third)
+    assert ("still", "outbox") not in await check(alerts, hold=timedelta(0)), "one has heard of it"
+    await alerts.rows(SENT, "failed", third)
+    assert ("unheard", "outbox") in await check(alerts, hold=timedelta(0)), "nobody is left, and nobody is told twice"
+    assert len(await alerts.queue("setting_id", outbox)) == 3
+
+
+async def test_a_condition_that_nobody_knows_went_not_unheard(alerts: Alerts) -> None:
+    """NULL and unknown conditions, and one of which nothing is queued, have no notice that could be lost."""
+    for arguments in ("NULL, NULL, NULL", "4711, now(), '{1}'", "4711, NULL, '{}'"):
+        assert await alerts.value(f"SELECT pggit.condition_went_unheard({arguments})") is False
+
+
 async def test_two_replicas_tell_once(alerts: Alerts, database: str) -> None:
     """Checks that run at the same moment wait for each other, and the second finds it told."""
     await alerts.setting()
