@@ -441,6 +441,34 @@ async def test_a_shift_that_can_not_be_used_is_told_with_who_is_reached_instead(
     assert await check(alerts, hold=timedelta(0), clear=timedelta(0)) == [("over", "oncall_shift")]
 
 
+async def test_what_is_sent_again_is_no_failure_any_more(alerts: Alerts) -> None:
+    """Whoever mends and replays what failed has the alarm end: neither while it is under way nor once it is sent."""
+    await alerts.setting()
+    await alerts.alert(count=20, alert_type="ANOMALY")
+    await alerts.route()
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET status = 'failed', processed_at = now()")
+    await alerts.rows(
+        "INSERT INTO pggit.alert_notification_log (queue_id, channel, recipient, status)"
+        " SELECT queue_id, channel, recipient, 'failed' FROM pggit.alert_notification_queue"
+    )
+    success = "SELECT deliveries_last_hour, success_percent_last_hour FROM pggit.v_system_health"
+    detail = "SELECT detail FROM pggit.current_conditions() WHERE kind = 'delivery_success'"
+    assert await alerts.column(detail) == [
+        "0 of 20 notifications of the last hour were delivered (0.0 %), less than 95 %"
+    ]
+    assert await alerts.rows(success) == [(20, 0)]
+    await alerts.rows("SELECT pggit.replay_notification(queue_id) FROM pggit.alert_notification_queue")
+    assert await alerts.column(detail) == []
+    assert await alerts.rows(success) == [(0, None)]
+    await alerts.rows(
+        "UPDATE pggit.alert_notification_queue SET status = 'sent', sent_at = now(), processed_at = now()"
+    )
+    await alerts.rows(LOG, "sent", None, "0 s", 20)
+    assert await alerts.rows(success) == [(20, 100)]
+    await alerts.rows("DELETE FROM pggit.alert_notification_queue")
+    assert await alerts.rows(success) == [(40, 50)], "what is gone is judged by what was logged"
+
+
 SENT = "UPDATE pggit.alert_notification_queue SET status = %s, processed_at = now() WHERE setting_id = %s"
 
 
