@@ -8,15 +8,25 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
 AS $$
 DECLARE
+    v_disabled integer[] := ARRAY(
+        SELECT s.setting_id FROM pggit.alert_notification_settings AS s WHERE s.enabled IS NOT TRUE
+    );
     v_locked bigint[];
+    v_parked bigint[];
+    v_parked_for integer[];
 BEGIN
-    v_locked := ARRAY(
-        SELECT q.queue_id
+    SELECT
+        coalesce(array_agg(held.queue_id), '{}'),
+        array_agg(held.queue_id ORDER BY held.queue_id) FILTER (WHERE held.setting_id = ANY (v_disabled)),
+        array_agg(held.setting_id ORDER BY held.queue_id) FILTER (WHERE held.setting_id = ANY (v_disabled))
+    INTO v_locked, v_parked, v_parked_for
+    FROM (
+        SELECT q.queue_id, q.setting_id
         FROM pggit.alert_notification_queue AS q
         WHERE q.queue_id = ANY (p_queue_ids)
         ORDER BY q.queue_id
         FOR UPDATE OF q SKIP LOCKED
-    );
+    ) AS held;
     FOR queue_id IN
         SELECT DISTINCT wanted.id FROM unnest(p_queue_ids) AS wanted (id) ORDER BY wanted.id
     LOOP
@@ -25,15 +35,11 @@ BEGIN
             problem := format('notification %s is in use by another session; try it again', queue_id);
         END IF;
         replayed := problem IS NULL AND pggit.replay_notification(queue_id);
-        IF replayed THEN
-            SELECT format(
+        IF replayed AND queue_id = ANY (v_parked) THEN
+            problem := format(
                 'notification %s waits: setting %s is disabled, and it is sent when that is enabled',
-                q.queue_id, s.setting_id
-            )
-            INTO problem
-            FROM pggit.alert_notification_queue AS q
-            INNER JOIN pggit.alert_notification_settings AS s ON q.setting_id = s.setting_id
-            WHERE q.queue_id = replay_notifications.queue_id AND s.enabled IS NOT TRUE;
+                queue_id, v_parked_for[array_position(v_parked, queue_id)]
+            );
         END IF;
         RETURN NEXT;
     END LOOP;
