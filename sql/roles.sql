@@ -183,10 +183,12 @@ BEGIN
     GRANT USAGE ON SEQUENCE pggit.alert_notification_settings_setting_id_seq TO pggit_alertd_operator;
     GRANT INSERT, UPDATE, DELETE ON TABLE pggit.alert_severity_rule TO pggit_alertd_operator;
     GRANT UPDATE (enabled) ON TABLE pggit.scheduled_job TO pggit_alertd_operator;
+    GRANT UPDATE (open_until, paused_until) ON TABLE pggit.alert_destination TO pggit_alertd_operator;
     GRANT SELECT ON TABLE pggit.effective_notification_config TO pggit_alertd_daemon, pggit_alertd_operator;
     GRANT INSERT, UPDATE, DELETE ON TABLE pggit.alert_escalation_step TO pggit_alertd_operator;
     GRANT INSERT, UPDATE, DELETE ON TABLE pggit.anomaly_detection_settings TO pggit_alertd_operator;
     GRANT INSERT, UPDATE, DELETE ON TABLE pggit.anomaly_whitelist TO pggit_alertd_operator;
+    GRANT SELECT ON TABLE pggit.oncall_shift TO pggit_alertd_daemon;
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE pggit.oncall_shift TO pggit_alertd_operator;
     GRANT INSERT, UPDATE, DELETE ON TABLE pggit.degradation_setting TO pggit_alertd_operator;
 

@@ -3,7 +3,7 @@
 -- Parameters: one array per field, all of one length, in the order of the unnest below; worker text;
 -- breaker_threshold integer (failures in a row that open a breaker), breaker_base, breaker_cap, breaker_condemned
 -- double precision (seconds: first wait, longest wait, wait after a refusal that only people can mend); patience text
--- (as lock_timeout: how long to wait for a destination's row, then 55P03 and nothing is stored); kept_keys text[]
+-- (as lock_timeout: how long to wait for somebody's lock, then 55P03 and nothing is stored); kept_keys text[]
 -- (destinations whose breakers are kept and whose rows are waited for; NULL: all)
 -- Index: alert_notification_queue_pkey, one look-up per result, and alert_notification_queue_led for digests; whatever
 -- else the log needs comes with the result.
@@ -22,6 +22,8 @@ WITH given AS MATERIALIZED (
         finished_at, claimed_at, alert_id, setting_id, event, attempt, channel, destination_key, recipient, verdict,
         size, expired
     )
+    -- For this transaction, before its first lock: asking for it beforehand would be a round trip an ack.
+    WHERE (SELECT set_config('lock_timeout', :'patience'::text, TRUE)) IS NOT NULL
 ),
 
 -- The rows of a digest carry its leader's id, and share its fate; but each has its own horizon.
@@ -33,7 +35,7 @@ companion AS MATERIALIZED (
                 THEN 'retry'
             ELSE g.outcome
         END AS outcome,
-        CASE WHEN g.outcome = 'sent' THEN 'coalesced' ELSE g.reason END AS reason,
+        CASE WHEN g.outcome = 'sent' AND g.reason <> 'refused_recipient' THEN 'coalesced' ELSE g.reason END AS reason,
         concat_ws(
             ': ', format('coalesced into one message of %s, notification %s', g.size, g.queue_id), nullif(g.detail, '')
         ) AS detail,
@@ -157,18 +159,12 @@ tried AS (
 ),
 
 -- Locked before they are read: what another replica's ack has just written counts, not what this statement's snapshot
--- had. In key order, as below, so that two acks can't wait for each other. lock_timeout is set where the wait begins,
--- for this transaction: asking for it beforehand would be a round trip an ack.
+-- had. In key order, as below, so that two acks can't wait for each other.
 destination_now AS MATERIALIZED (
     SELECT
         d.destination_key, d.consecutive_failures, d.open_count, d.opened_at, d.open_until, d.open_reason
     FROM pggit.alert_destination AS d
-    WHERE d.destination_key = ANY(
-        ARRAY(
-            SELECT tried.destination_key FROM tried
-            WHERE set_config('lock_timeout', :'patience'::text, TRUE) IS NOT NULL
-        )
-    )
+    WHERE d.destination_key = ANY(ARRAY(SELECT tried.destination_key FROM tried))
     ORDER BY d.destination_key
     FOR NO KEY UPDATE OF d
 ),

@@ -19,6 +19,7 @@ needed_of_table AS (
         ('alert_destination', 'SELECT, INSERT, UPDATE'),
         ('alert_group', 'SELECT, INSERT, UPDATE'),
         ('effective_notification_config', 'SELECT'),
+        ('oncall_shift', 'SELECT'),
         ('alertd_worker', 'SELECT, INSERT, UPDATE'),
         ('alert_snooze', 'SELECT'),
         ('alert_snooze_occurrence', 'SELECT'),

@@ -16,6 +16,8 @@ class Kind(StrEnum):
     DELIVERY_SUCCESS = "delivery_success"
     DESTINATION_OPEN = "destination_open"
     DESTINATION_PAUSED = "destination_paused"
+    RECIPIENT_REFUSED = "recipient_refused"
+    ONCALL_SHIFT = "oncall_shift"
     RECALCULATION = "recalculation"
     JOB_FAILING = "job_failing"
     JOB_OVERDUE = "job_overdue"

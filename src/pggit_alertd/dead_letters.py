@@ -6,7 +6,7 @@ locks for a moment only, what it has done stays done when the next one fails, an
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -103,20 +103,25 @@ class Story:
 
 @dataclass(slots=True)
 class Tally:
-    """What came of a replay or a discard: the numbers that were done, and why the others were not."""
+    """What came of a replay or a discard: the numbers that were done, and why the others were not.
+
+    `waiting` are those of `done` of which nothing comes yet, and why.
+    """
 
     done: list[int] = field(default_factory=list)
     problems: dict[int, str] = field(default_factory=dict)
+    waiting: dict[int, str] = field(default_factory=dict)
 
     @property
     def seen(self) -> int:
         """Return how many were looked at."""
         return len(self.done) + len(self.problems)
 
-    def causes(self) -> list[tuple[str, int]]:
+    @staticmethod
+    def causes(problems: Mapping[int, str]) -> list[tuple[str, int]]:
         """Return the problems without the numbers that make each its own, the most frequent first."""
         return Counter(
-            problem.removeprefix(f"notification {number} ") for number, problem in self.problems.items()
+            problem.removeprefix(f"notification {number} ") for number, problem in problems.items()
         ).most_common()
 
 
@@ -183,5 +188,7 @@ def _count(tally: Tally, rows: Sequence[tuple[Any, ...]]) -> None:
     for queue_id, done, problem in rows:
         if done:
             tally.done.append(queue_id)
+            if problem:
+                tally.waiting[queue_id] = problem
         else:
             tally.problems[queue_id] = problem

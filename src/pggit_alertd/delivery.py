@@ -175,7 +175,7 @@ class Deliverer:
             claim,
             Outcome.SENT,
             Reason.REFUSED_RECIPIENT if receipt.refused else Reason.NONE,
-            f"refused: {', '.join(receipt.refused)}" if receipt.refused else receipt.detail,
+            receipt.detail or (f"refused: {', '.join(receipt.refused)}" if receipt.refused else ""),
             receipt.code,
             verdict=Verdict.OK,
             delivery_ms=self._milliseconds(attempt.begun),

@@ -27,7 +27,7 @@ from pggit_alertd.errors import DatabaseError
 from pggit_alertd.limits import Slots, TokenBucket
 from pggit_alertd.liveness import Beat
 from pggit_alertd.metrics import Metrics
-from pggit_alertd.model import Ack, Claim, Outcome, Urgency, Verdict
+from pggit_alertd.model import Ack, Claim, Outcome, Reason, Urgency, Verdict
 from pggit_alertd.shortcut import Shortcut
 from pggit_alertd.store import Lane, Room, Store
 
@@ -392,5 +392,7 @@ class Dispatcher:
 
 
 def _leaves_trouble(ack: Ack) -> bool:
-    failed_page = ack.outcome is Outcome.FAILED and ack.claim.urgency is Urgency.PAGE
+    """Tell whether a page did not get to all it was for, or something was learned of a destination's health."""
+    unheard = ack.outcome is Outcome.FAILED or ack.reason is Reason.REFUSED_RECIPIENT
+    failed_page = unheard and ack.claim.urgency is Urgency.PAGE
     return failed_page or ack.claim.probing or ack.verdict in {Verdict.TRANSIENT, Verdict.CONDEMNED}

@@ -7,6 +7,7 @@ AlertdError
 │   ├── DatabaseUnavailable  nobody's: the server can't be reached right now; transient
 │   ├── DatabaseRefused      operator: wrong password, missing database or privilege; permanent until mended
 │   ├── DatabaseLocked       somebody's open transaction: it holds a lock for longer than was waited; transient
+│   │   └── NotificationsLocked  the same, of the named notifications; others can be stored
 │   ├── DatabaseRejected     the data's: these values can't be stored, others can; permanent
 │   └── SchemaError
 │       ├── SchemaRefused    operator: these tables are not ones we install on; permanent
@@ -32,7 +33,7 @@ AlertdError
 Messages are whole sentences that end with what to do. They never hold a password, a webhook path or a routing key.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 
 class AlertdError(Exception):
@@ -61,6 +62,16 @@ class DatabaseRefused(DatabaseError):
 
 class DatabaseLocked(DatabaseError):
     """Somebody's transaction holds a lock for longer than was to be waited; trying again later can help."""
+
+
+class NotificationsLocked(DatabaseLocked):
+    """Somebody's transaction holds the rows of these notifications; nothing was stored, and without them all can be."""
+
+    def __init__(self, queue_ids: Collection[int]) -> None:
+        super().__init__(
+            f"A transaction holds {len(queue_ids)} rows of pggit.alert_notification_queue; find it in pg_stat_activity."
+        )
+        self.queue_ids = queue_ids
 
 
 class DatabaseRejected(DatabaseError):

@@ -66,6 +66,11 @@ class Attempt:
         """Return whether the message did not arrive."""
         return isinstance(self.receipt, Transient | Permanent)
 
+    @property
+    def partial(self) -> bool:
+        """Return whether it arrived, but was refused for some of its recipients."""
+        return isinstance(self.receipt, Delivered) and bool(self.receipt.refused)
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -77,8 +82,8 @@ class Trial:
 
     @property
     def succeeded(self) -> bool:
-        """Return whether everything that was sent arrived."""
-        return not any(attempt.failed for attempt in self.attempts)
+        """Return whether everything that was sent arrived, at all it was for."""
+        return not any(attempt.failed or attempt.partial for attempt in self.attempts)
 
 
 async def send_test(settings: Settings, wanted: str) -> Trial:

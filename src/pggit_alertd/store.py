@@ -16,7 +16,7 @@ from pggit_alertd.claimed import claim
 from pggit_alertd.clock import Clock
 from pggit_alertd.database import arrays
 from pggit_alertd.database.pool import Database
-from pggit_alertd.errors import DatabaseLocked
+from pggit_alertd.errors import DatabaseLocked, NotificationsLocked
 from pggit_alertd.model import Ack, Claim, Outcome, Urgency
 
 _log = logs.get("store")
@@ -52,8 +52,9 @@ class BreakerRule:
     """When a destination's circuit breaker opens, and for how long (seconds).
 
     It opens after `threshold` failures in a row for `base`, twice as long after each probe that fails, at most `cap`;
-    or for `condemned` at once, after a refusal that only people can mend. A destination's row that somebody holds is
-    waited for for `patience`; longer, and results would pile up in memory while their leases run out.
+    or for `condemned` at once, after a refusal that only people can mend. A row that somebody holds, a destination's
+    or a notification's, is waited for for `patience`; longer, and results would pile up in memory while their leases
+    run out.
     """
 
     threshold: int = 3
@@ -126,6 +127,7 @@ class Store:
         self._breaker = breaker or BreakerRule()
         self._coalesce = coalesce
         self._impatient_until = -math.inf
+        self._wary_until = -math.inf
         self._installation = ""
         self.worker = worker
 
@@ -202,27 +204,49 @@ class Store:
         trusted_until = {(room.channel, int(room.urgency)): started + room.trust for room in rooms}
         return [claim(row, started, trusted_until, self._installation) for row in rows]
 
-    async def acknowledge(self, acks: Sequence[Ack]) -> int:
+    async def acknowledge(self, acks: Sequence[Ack], *, patience: float | None = None) -> int:
         """Apply results; return how many found their row claimed by somebody else (logged as superseded).
 
         The breaker of a destination whose row somebody holds is left as it is: what was sent must be known first.
+        `patience` (seconds) stands in for the breaker rule's. Raises NotificationsLocked if what somebody holds is a
+        notification: then nothing is stored, and for a while such rows are not waited for at all, unless it is given.
         """
+        waits = self._breaker.patience if patience is None else patience
         rule = {
             "breaker_threshold": self._breaker.threshold,
             "breaker_base": self._breaker.base,
             "breaker_cap": self._breaker.cap,
             "breaker_condemned": self._breaker.condemned,
         }
-        given = {"worker": self.worker, "patience": _timeout(self._breaker.patience), **rule, **_columns(acks)}
+        given = {"worker": self.worker, "patience": _timeout(waits), **rule, **_columns(acks)}
+        if patience is None and self._clock.monotonic() < self._wary_until:
+            await self._refuse_locked(given)
         try:
             rows = await self._database.fetch("ack", {**given, "kept_keys": await self._kept_keys(given)})
         except DatabaseLocked:
+            await self._refuse_locked(given)
             self._lose_patience()
             rows = await self._database.fetch("ack", {**given, "kept_keys": await self._kept_keys(given)})
         held = {ack.claim.setting_id for ack in acks if ack.outcome is Outcome.HELD}
         if held:
-            await self._database.fetch("hold", {"setting_ids": list(held)})
+            await self._hold(held)
         return len(rows)
+
+    async def _refuse_locked(self, given: Mapping[str, Any]) -> None:
+        """Raise NotificationsLocked if somebody holds one of these rows, or one that its message speaks for."""
+        asked = {"queue_ids": given["queue_ids"], "worker": self.worker}
+        locked = {int(queue_id) for (queue_id,) in await self._database.fetch("held_notifications", asked)}
+        if locked:
+            self._wary_until = self._clock.monotonic() + IMPATIENT_SECONDS
+            raise NotificationsLocked(locked)
+
+    async def _hold(self, setting_ids: Collection[int | None]) -> None:
+        """Park what waits for settings that are switched off. What is in the middle of a change comes round again."""
+        asked = {"setting_ids": list(setting_ids), "patience": _timeout(self._breaker.patience)}
+        try:
+            await self._database.fetch("hold", asked)
+        except DatabaseLocked:
+            _log.debug("setting_locked", setting_ids=sorted(each for each in setting_ids if each is not None))
 
     async def pause(self, claim: Claim, seconds: float, *, grows: bool = False) -> None:
         """Pause the claim's destination for every replica; with `grows` for longer, if it was paused just now.

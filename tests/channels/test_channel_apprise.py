@@ -75,6 +75,7 @@ async def test_a_url_that_is_no_use_does_not_stop_the_others(http_sink: HttpSink
     (refused,) = receipt.refused
     assert "does not understand this slack:// URL" in refused
     assert "nonsense" not in refused
+    assert receipt.detail == f"1 taken; refused: {refused}"
 
 
 async def test_a_url_that_apprise_can_not_read_is_an_invalid_setting() -> None:

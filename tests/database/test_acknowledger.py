@@ -180,3 +180,95 @@ async def test_with_no_database_at_all_nothing_is_lost_or_raised() -> None:
     assert not await worker.acknowledger.drain(0.2)
     assert worker.acknowledger.waiting == 1
     await worker.database.close()
+
+
+HOLD = "SELECT FROM pggit.alert_notification_queue WHERE queue_id = ANY(%s) FOR UPDATE"
+
+
+@pytest.mark.servers
+async def test_a_row_that_somebody_holds_holds_up_its_own_result_alone(
+    alerts: Alerts, worker: Worker, database: str
+) -> None:
+    """What came of all others is stored while psql holds two rows, nothing fails, and theirs as soon as it lets go."""
+    claims = await worker.claims(alerts, 30)
+    held = [claims[3].queue_id, claims[17].queue_id]
+    loop = asyncio.create_task(worker.acknowledger.run())
+    async with await psycopg.AsyncConnection.connect(database) as holder:
+        await holder.execute(HOLD, (held,))
+        for claim in claims:
+            worker.acknowledger.submit(ack(claim))
+        await settled(alerts, "sent", 28)
+        await until(lambda: worker.acknowledger.waiting == 2)
+        assert await alerts.queue("queue_id", "status = 'pending'") == [(number,) for number in held]
+        assert not worker.acknowledger.failing
+        await alerts.somebody_waits()
+        await holder.rollback()
+        await settled(alerts, "sent", 30)
+    await until(lambda: worker.acknowledger.waiting == 0)
+    assert sorted(await alerts.log("queue_id, claim_no, status")) == sorted((c.queue_id, 1, "sent") for c in claims)
+    loop.cancel()
+    await asyncio.wait([loop])
+
+
+async def test_a_result_that_waits_for_a_held_row_is_stored_although_its_lease_has_run_out(
+    alerts: Alerts, worker: Worker, database: str
+) -> None:
+    """A claim skips a row that somebody holds, and the result stands in line for it: nothing is sent twice."""
+    claim = (await worker.claims(alerts, 1))[0]
+    loop = asyncio.create_task(worker.acknowledger.run())
+    async with await psycopg.AsyncConnection.connect(database) as holder:
+        await holder.execute(
+            "UPDATE pggit.alert_notification_queue SET next_attempt_at = now() - interval '1 s' WHERE queue_id = %s",
+            (claim.queue_id,),
+        )
+        worker.acknowledger.submit(ack(claim))
+        await alerts.somebody_waits()
+        assert await worker.store.claim(rooms(5), take_expired=True) == []
+        await holder.commit()
+    await settled(alerts, "sent", 1)
+    assert await alerts.log("queue_id, claim_no, status") == [(claim.queue_id, 1, "sent")]
+    loop.cancel()
+    await asyncio.wait([loop])
+
+
+async def test_a_digest_waits_for_any_row_that_it_speaks_for(alerts: Alerts, worker: Worker, database: str) -> None:
+    """Somebody holds one companion: the digest's result waits whole, a lone notification's does not."""
+    await alerts.setting()
+    await alerts.alert(count=3, alert_type="ANOMALY")
+    await alerts.alert("merge", alert_type="ANOMALY")
+    await alerts.route()
+    claims = await store(worker.database, coalesce=True).claim(rooms(5), take_expired=True)
+    assert sorted(claim.size for claim in claims) == [1, 3]
+    led = await alerts.column("SELECT max(queue_id) FROM pggit.alert_notification_queue WHERE leader_id IS NOT NULL")
+    async with await psycopg.AsyncConnection.connect(database) as holder:
+        await holder.execute(HOLD, (led,))
+        for claim in claims:
+            worker.acknowledger.submit(ack(claim))
+        assert not await worker.acknowledger.drain(3.0)
+        assert worker.acknowledger.waiting == 1
+        assert await alerts.value("SELECT count(*) FROM pggit.alert_notification_queue WHERE status = 'sent'") == 1
+        await holder.rollback()
+    assert await worker.acknowledger.drain(10.0)
+    assert await alerts.value("SELECT count(*) FROM pggit.alert_notification_queue WHERE status = 'sent'") == 4
+
+
+async def test_a_setting_in_the_middle_of_a_change_holds_up_no_result(
+    alerts: Alerts, worker: Worker, database: str
+) -> None:
+    """A row handed back because its setting is off is stored, and parked later, while psql changes the setting."""
+    claim = (await worker.claims(alerts, 1))[0]
+    await alerts.rows("UPDATE pggit.alert_notification_settings SET enabled = FALSE")
+    held = ack(claim, Outcome.HELD, delay=30.0)
+    async with await psycopg.AsyncConnection.connect(database) as holder:
+        await holder.execute("UPDATE pggit.alert_notification_settings SET name = 'in the middle'")
+        assert await worker.store.acknowledge([held]) == 0
+        assert await alerts.queue("claimed_by, next_attempt_at < 'infinity'") == [(None, True)]
+        await holder.rollback()
+    claim = await _claimed_again(alerts, worker)
+    assert await worker.store.acknowledge([ack(claim, Outcome.HELD, delay=30.0)]) == 0
+    assert await alerts.queue("claimed_by, next_attempt_at < 'infinity'") == [(None, False)]
+
+
+async def _claimed_again(alerts: Alerts, worker: Worker) -> Claim:
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET next_attempt_at = now()")
+    return (await worker.store.claim(rooms(1), take_expired=True))[0]

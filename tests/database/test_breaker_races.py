@@ -85,6 +85,35 @@ async def test_an_ack_does_not_wait_for_a_row_that_somebody_holds(
     assert await alerts.rows(is_open) == [("email", True, False), ("slack", True, True)]
 
 
+async def test_no_claim_and_no_start_waits_for_a_broken_destination_that_somebody_holds(
+    connection: AsyncConnection[tuple[Any, ...]], pool: Database, database: str
+) -> None:
+    """While psql holds the row of an open breaker whose time is over, others are claimed, and its probe comes after."""
+    alerts = Alerts(connection)
+    await alerts.setting()
+    await alerts.setting("email")
+    await alerts.alert(count=3, alert_type="ANOMALY")
+    await alerts.route()
+    mine = store(pool, breaker=BreakerRule(threshold=1))
+    broken = (await mine.claim(rooms(1, channels=("slack",)), take_expired=True))[0]
+    await mine.acknowledge([ack(broken, Outcome.RETRY, verdict=Verdict.TRANSIENT, reason=Reason.SERVER_ERROR)])
+    moved = "UPDATE pggit.alert_destination SET open_until = now() + %s::interval RETURNING destination_key"
+    async with await psycopg.AsyncConnection.connect(database) as holder:
+        await alerts.value(moved, "1 hour")
+        await holder.execute("SELECT FROM pggit.alert_destination FOR UPDATE")
+        async with asyncio.timeout(20):
+            await mine.probe_destinations()
+        await holder.rollback()
+        await alerts.value(moved, "-1 s")
+        await holder.execute("SELECT FROM pggit.alert_destination FOR UPDATE")
+        async with asyncio.timeout(20):
+            claims = await mine.claim(rooms(5, channels=("slack", "email")), take_expired=True)
+        assert {claim.channel for claim in claims} == {"email"}
+        await holder.rollback()
+    claims = await mine.claim(rooms(5, channels=("slack",)), take_expired=True)
+    assert [claim.probing for claim in claims] == [True]
+
+
 async def test_an_endpoint_that_nothing_names_any_more_is_forgotten(
     connection: AsyncConnection[tuple[Any, ...]], pool: Database
 ) -> None:

@@ -178,6 +178,43 @@ async def test_min_interval_tells_the_first_at_once_and_then_one_digest(alerts: 
     assert await alerts.value("SELECT count(*) FROM pggit.alert_group WHERE quiet_until > now()") == 1, "commit's"
 
 
+@pytest.mark.parametrize("word", ["acknowledge_alert", "resolve_alert"])
+@pytest.mark.parametrize("waiting", [0, 2])
+async def test_what_became_of_an_alert_does_not_wait_for_the_digest(
+    alerts: Alerts, pool: Database, word: str, waiting: int
+) -> None:
+    """PagerDuty hears at once that somebody has it or that it is over, together with what waited for the interval."""
+    await alerts.setting("pagerduty")
+    await alerts.setting("email", enabled=False)
+    await alerts.rows("UPDATE pggit.alert_notification_settings SET min_interval = '1 hour'")
+    mine = store(pool, coalesce=True)
+    first = await alerts.alert(severity="CRITICAL")
+    await alerts.route()
+    await mine.acknowledge([ack(claim) for claim in await mine.claim(rooms(), take_expired=True)])
+    for _ in range(waiting):
+        await alerts.alert(severity="CRITICAL")
+        await alerts.route()
+    await alerts.alert("merge", severity="CRITICAL")
+    await alerts.route()
+    await mine.acknowledge([ack(claim) for claim in await mine.claim(rooms(), take_expired=True)])
+    await alerts.alert("merge", severity="CRITICAL")
+    await alerts.route()
+    assert await mine.claim(rooms(), take_expired=True) == []
+    await alerts.rows(f"SELECT pggit.{word}(%s, 'ann')", first)
+    await alerts.route()
+    (claim,) = await mine.claim(rooms(), take_expired=True)
+    told = claim.notification()
+    assert (claim.size, told.event, told.alert.actor) == (
+        waiting + 1,
+        Event.RESOLVED if word == "resolve_alert" else Event.ACKNOWLEDGED,
+        "ann",
+    )
+    await mine.acknowledge([ack(claim)])
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET next_attempt_at = now() WHERE status = 'pending'")
+    assert await mine.claim(rooms(), take_expired=True) == [], "another operation stays as quiet as it was"
+    assert len(await alerts.queue("queue_id", "status = 'pending'")) == 1
+
+
 async def test_the_first_of_a_quiet_group_may_be_tried_again(alerts: Alerts, pool: Database) -> None:
     """The interval it began itself doesn't hold it up, whether it failed or was handed back; others it does."""
     await alerts.setting(severity="WARNING")

@@ -1,11 +1,13 @@
 """What counts as a condition of the alerting itself, what does not, and in which words it is told."""
 
+from datetime import timedelta
+
 import pytest
 from psycopg import AsyncConnection
 
 from pggit_alertd.conditions import Kind
 from support.alerts import Alerts
-from support.troubles import LOG, OUTBOX, QUEUE, RUN, WORKER
+from support.troubles import LOG, OUTBOX, QUEUE, RUN, WORKER, check
 
 pytestmark = pytest.mark.servers
 
@@ -146,3 +148,115 @@ async def test_a_held_baseline_s_two_durations_read_differently(connection: Asyn
         "SELECT pggit.milliseconds_apart(NULL, 1), pggit.milliseconds_apart(250000, NULL)"
     )
     assert await unknown.fetchone() == (None, "250ms")
+
+
+async def test_recipients_that_are_refused_are_told_until_somebody_mends_it(alerts: Alerts) -> None:
+    """The setting and the receiver's words; over with a message that all get, or a changed config, or a day."""
+    setting = await alerts.setting("email")
+    kinds = "SELECT kind, subject, severity, detail FROM pggit.current_conditions()"
+    refused = """
+        INSERT INTO pggit.alert_notification_log
+            (setting_id, channel, recipient, status, reason, error_message, sent_at)
+        VALUES (%s, 'email', 'o***@example.com, b***@example.com', 'sent', %s, %s, now() - %s::interval)
+        """
+    words = "1 recipient; refused: b***@example.com: 550 no such user"
+    await alerts.rows(refused, setting, "refused_recipient", words, "25 hours")
+    assert await alerts.rows(kinds) == []
+    await alerts.rows("UPDATE pggit.alert_notification_settings SET config = config || '{\"cc\": []}'")
+    await alerts.rows(refused, setting, "refused_recipient", words, "-1 ms")
+    await alerts.rows(refused, 4711, "refused_recipient", words, "1 minute")
+    told = "not everybody whom setting {} names gets its messages (email o***@example.com, b***@example.com): {}"
+    found = [("recipient_refused", str(setting), "WARNING", told.format(setting, words))]
+    assert await alerts.rows(kinds) == found
+    await alerts.rows("UPDATE pggit.alert_notification_settings SET name = 'ops', min_interval = '1 min'")
+    assert await alerts.rows(kinds) == found, "who it names is as it was"
+    await alerts.rows(refused, setting, None, None, "-1 s")
+    assert await alerts.rows(kinds) == []
+    await alerts.rows(refused, setting, "refused_recipient", None, "-2 s")
+    assert await alerts.column("SELECT kind FROM pggit.current_conditions()") == ["recipient_refused"]
+    await alerts.rows("UPDATE pggit.alert_notification_settings SET enabled = FALSE")
+    assert await alerts.rows(kinds) == []
+
+
+async def test_a_changed_config_ends_what_was_told_of_refused_recipients(alerts: Alerts) -> None:
+    """Whoever takes the mailbox out of the setting need not wait for the next mail, or a day."""
+    setting = await alerts.setting("email")
+    await alerts.rows(
+        """
+        INSERT INTO pggit.alert_notification_log (setting_id, channel, recipient, status, reason, sent_at)
+        VALUES (%s, 'email', 'o***@example.com', 'sent', 'refused_recipient', now())
+        """,
+        setting,
+    )
+    assert await check(alerts, hold=timedelta(0)) == [("new", "recipient_refused")]
+    await alerts.rows("""UPDATE pggit.alert_notification_settings SET config = '{"to": ["ann@example.com"]}'""")
+    assert await check(alerts, hold=timedelta(0), clear=timedelta(0)) == [("over", "recipient_refused")]
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "stands_in"),
+    [
+        (True, False, "the setting's own config stands in: o***@example.com"),
+        (True, True, "shift 2 stands in: b***@example.com"),
+        (False, False, "the setting has no other config that works, so it reaches nobody"),
+    ],
+)
+async def test_a_shift_that_can_not_be_used_is_told_with_who_is_reached_instead(
+    alerts: Alerts, own: bool, other: bool, stands_in: str
+) -> None:
+    """Told to all who can be reached; not before it begins, nor of a disabled setting; over when it is mended."""
+    pager = await alerts.setting()
+    setting = await alerts.setting("email", ... if own else {}, alert_type="THRESHOLD_EXCEEDED")
+    shift = """
+        INSERT INTO pggit.oncall_shift (setting_id, starts_at, ends_at, config)
+        VALUES (%s, now() + %s::interval, %s::timestamptz, %s::jsonb)
+        """
+    await alerts.rows(shift, setting, "-1 hour", "infinity", "{}")
+    if other:
+        await alerts.rows(shift, setting, "-2 hours", "infinity", '{"to": ["bob@example.com"]}')
+    await alerts.rows(shift, setting, "1 hour", "infinity", "{}")
+    (row,) = await alerts.rows("SELECT kind, subject, severity, detail FROM pggit.current_conditions()")
+    assert row[:3] == ("oncall_shift", "1", "CRITICAL")
+    assert row[3].startswith(f"the on-call shift 1 of setting {setting} can't be used: config names no recipient;")
+    assert row[3].endswith(stands_in)
+    assert await check(alerts, hold=timedelta(0)) == [("new", "oncall_shift")]
+    assert await alerts.queue("setting_id, urgency") == [(pager, 0)]
+    await alerts.rows("""UPDATE pggit.oncall_shift SET ends_at = now() + interval '1 day' WHERE shift_id = 1""")
+    (detail,) = await alerts.column("SELECT detail FROM pggit.current_conditions()")
+    assert f"of setting {setting}, until 2" in detail
+    await alerts.rows("""UPDATE pggit.oncall_shift SET config = '{"to": ["ann@example.com"]}' WHERE shift_id = 1""")
+    assert await check(alerts, hold=timedelta(0), clear=timedelta(0)) == [("over", "oncall_shift")]
+
+
+async def test_what_is_sent_again_is_no_failure_any_more(alerts: Alerts) -> None:
+    """Whoever mends and replays what failed has the alarm end: neither while it is under way nor once it is sent."""
+    await alerts.setting()
+    await alerts.alert(count=20, alert_type="ANOMALY")
+    await alerts.route()
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET status = 'failed', processed_at = now()")
+    await alerts.rows(
+        "INSERT INTO pggit.alert_notification_log (queue_id, channel, recipient, status)"
+        " SELECT queue_id, channel, recipient, 'failed' FROM pggit.alert_notification_queue"
+    )
+    success = "SELECT deliveries_last_hour, success_percent_last_hour FROM pggit.v_system_health"
+    detail = "SELECT detail FROM pggit.current_conditions() WHERE kind = 'delivery_success'"
+    assert await alerts.column(detail) == [
+        "0 of 20 notifications of the last hour were delivered (0.0 %), less than 95 %"
+    ]
+    assert await alerts.rows(success) == [(20, 0)]
+    await alerts.rows("SELECT pggit.replay_notification(queue_id) FROM pggit.alert_notification_queue")
+    assert await alerts.column(detail) == []
+    assert await alerts.rows(success) == [(0, None)]
+    await alerts.rows(
+        "UPDATE pggit.alert_notification_queue SET status = 'sent', sent_at = now(), processed_at = now()"
+    )
+    await alerts.rows(LOG, "sent", None, "0 s", 20)
+    assert await alerts.rows(success) == [(20, 100)]
+    await alerts.rows("DELETE FROM pggit.alert_notification_queue")
+    assert await alerts.rows(success) == [(40, 50)], "what is gone is judged by what was logged"
+
+
+async def test_a_condition_that_nobody_knows_went_not_unheard(alerts: Alerts) -> None:
+    """NULL and unknown conditions, and one of which nothing is queued, have no notice that could be lost."""
+    for arguments in ("NULL, NULL, NULL", "4711, now(), '{1}'", "4711, NULL, '{}'"):
+        assert await alerts.value(f"SELECT pggit.condition_went_unheard({arguments})") is False

@@ -6,7 +6,7 @@ import pytest
 
 from pggit_alertd.database.pool import Database
 from pggit_alertd.model import Outcome, Reason, Verdict
-from pggit_alertd.store import Lane
+from pggit_alertd.store import BreakerRule, Lane
 from support.alerts import PAGERDUTY, Alerts
 from support.breakers import LATER, RULE, WAIT, fail
 from support.claims import ack, rooms, store
@@ -293,3 +293,43 @@ async def test_a_vanished_workers_row_is_given_up_too(alerts: Alerts, pool: Data
     await alerts.rows("UPDATE pggit.alert_notification_queue SET give_up_at = now(), next_attempt_at = now()")
     assert await mine.tend_destinations() == (3, 0)
     assert await alerts.queue("status, claimed_by") == [("failed", None)] * 3
+
+
+async def test_what_a_disabled_setting_holds_is_not_given_up_behind_a_breaker(alerts: Alerts, pool: Database) -> None:
+    """Whoever switches a broken setting off until it is mended finds what waited, horizon and all, when it is on."""
+    setting = await alerts.setting()
+    await alerts.alert(count=3, alert_type="ANOMALY")
+    await alerts.route()
+    mine = store(pool, breaker=RULE)
+    await fail(mine, await mine.claim(rooms(3), take_expired=True))
+    switch = "UPDATE pggit.alert_notification_settings SET enabled = {} WHERE setting_id = %s"
+    await alerts.rows(switch.format("FALSE"), setting)
+    await alerts.rows(
+        "UPDATE pggit.alert_notification_queue SET created_at = now() - interval '4 hours', give_up_at = now()"
+    )
+    assert await mine.tend_destinations() == (0, 0)
+    assert await alerts.queue("status, next_attempt_at = 'infinity'") == [("pending", True)] * 3
+    await alerts.rows(switch.format("TRUE"), setting)
+    assert await mine.tend_destinations() == (0, 0)
+    await alerts.rows("UPDATE pggit.alert_destination SET open_until = now()")
+    assert [claim.give_up_in > 3600 for claim in await mine.claim(rooms(), take_expired=True)] == [True]
+
+
+async def test_a_group_is_not_quiet_when_its_first_message_was_given_up_behind_a_breaker(
+    alerts: Alerts, pool: Database
+) -> None:
+    """With an interval longer than the horizon, what waits for the digest speaks as soon as its endpoint is back."""
+    await alerts.setting()
+    await alerts.rows("UPDATE pggit.alert_notification_settings SET min_interval = '6 hours'")
+    mine = store(pool, breaker=BreakerRule(threshold=1), coalesce=True)
+    await alerts.alert(alert_type="ANOMALY")
+    await alerts.route()
+    await fail(mine, await mine.claim(rooms(), take_expired=True))
+    await alerts.alert(alert_type="ANOMALY", count=2)
+    await alerts.route()
+    assert await alerts.queue("next_attempt_at > now() + interval '5 hours'") == [(False,), (True,), (True,)]
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET give_up_at = now() WHERE attempt = 1")
+    assert await mine.tend_destinations() == (1, 0)
+    await alerts.rows("UPDATE pggit.alert_destination SET open_until = now()")
+    (claim,) = await mine.claim(rooms(), take_expired=True)
+    assert claim.size == 2

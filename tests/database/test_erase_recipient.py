@@ -10,6 +10,7 @@ pytestmark = pytest.mark.servers
 ADDRESS = "Bob.Smith+oncall@example.com"
 TABLES = [
     "pggit.alert_notification_settings",
+    "pggit.oncall_shift",
     "pggit.alert_notification_queue",
     "pggit.alert_notification_log",
     "pggit.alert_destination",
@@ -32,8 +33,9 @@ async def test_the_address_is_gone_from_everywhere(alerts: Alerts) -> None:
     await alerts.rows(
         "UPDATE pggit.alert_notification_queue SET error_message = %s, message = %s,"
         " alert = alert || jsonb_build_object('user_name', %s::text), settled = ARRAY["
-        " left(encode(sha256(lower(%s)::bytea), 'hex'), 16), 'other']",
-        *(f"550 <{ADDRESS}>: unknown", f"by {ADDRESS.upper()}", ADDRESS, ADDRESS),
+        " left(encode(sha256(lower(%s)::bytea), 'hex'), 16), 'other', left(encode(sha256(lower(%s)::bytea), 'hex'), 16)"
+        " || '!']",
+        *(f"550 <{ADDRESS}>: unknown", f"by {ADDRESS.upper()}", ADDRESS, ADDRESS, ADDRESS),
     )
     await alerts.rows(
         "INSERT INTO pggit.alert_notification_log (alert_id, channel, recipient, status, error_message)"
@@ -63,6 +65,36 @@ async def test_the_address_is_gone_from_everywhere(alerts: Alerts) -> None:
     ]
     assert (await alerts.log("error_message"))[0] == ("550 ***.",)
     assert any("names no recipient" in notice for notice in alerts.notices)
+
+
+async def test_who_is_forgotten_is_on_call_no_more(alerts: Alerts) -> None:
+    """Out of shifts that were, are and are to come; the setting's own recipients stand in where nobody is left."""
+    setting = await alerts.setting("email", {"to": ["ann@example.com"]})
+    await alerts.rows(
+        """
+        INSERT INTO pggit.oncall_shift (setting_id, starts_at, ends_at, config)
+        SELECT %s, now() + day * interval '1 day', now() + (day + 1) * interval '1 day', config::jsonb
+        FROM (VALUES (-3, %s), (0, %s), (4, %s)) AS planned (day, config)
+        """,
+        setting,
+        *(
+            f'{{"to": ["{ADDRESS}"]}}',
+            f'{{"to": ["{ADDRESS.lower()}"]}}',
+            f'{{"to": ["{ADDRESS}", "eve@example.com"]}}',
+        ),
+    )
+    await alerts.alert()
+    await alerts.route()
+    assert await erase(alerts) == {"oncall_shift": 3}
+    assert await alerts.column("SELECT config FROM pggit.oncall_shift ORDER BY shift_id") == [
+        {},
+        {},
+        {"to": ["eve@example.com"]},
+    ]
+    assert await alerts.column("SELECT config FROM pggit.effective_notification_config") == [
+        {"to": ["ann@example.com"]}
+    ]
+    assert ADDRESS.lower() not in (await alerts.everything(TABLES)).lower()
 
 
 async def test_it_is_audited_without_the_address(alerts: Alerts) -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pggit_alertd.database.pool import Database
-from pggit_alertd.model import Outcome, Verdict
+from pggit_alertd.model import Outcome, Reason, Verdict
 from support.alerts import PAGERDUTY, Alerts
 from support.breakers import LATER, RULE, fail
 from support.claims import ack, rooms, store
@@ -135,3 +135,42 @@ async def test_what_a_disabled_setting_holds_is_not_sent_another_way(alerts: Ale
     await fail(mine, await mine.claim(rooms(3, channels=("slack",)), take_expired=True))
     await alerts.rows("UPDATE pggit.alert_notification_settings SET enabled = FALSE WHERE setting_id = %s", first)
     assert await mine.tend_destinations() == (0, 0)
+
+
+async def test_a_page_that_some_of_its_recipients_refused_goes_to_the_fallback(alerts: Alerts, pool: Database) -> None:
+    """Each alert of the message does, once, saying who was refused; a routine one that some refused does not."""
+    _, second = await with_fallback(alerts)
+    pages = [await alerts.alert(severity="CRITICAL") for _ in range(2)]
+    await alerts.alert("merge")
+    await alerts.route()
+    mine = store(pool, breaker=RULE, coalesce=True)
+    claims = await mine.claim(rooms(channels=("slack",)), take_expired=True)
+    assert sorted(claim.size for claim in claims) == [1, 2]
+    detail = "1 recipient; refused: o***@example.com: 550 5.1.1 no such user"
+    await mine.acknowledge([ack(c, reason=Reason.REFUSED_RECIPIENT, detail=detail) for c in claims])
+    assert await alerts.queue("status", "channel = 'slack'") == [("sent",)] * 3
+    assert await mine.tend_destinations() == (0, 2)
+    assert await mine.tend_destinations() == (0, 0)
+    rescues = await store(pool).claim(rooms(), take_expired=True)
+    assert [(each.alert.alert_id, each.setting_id) for each in rescues] == [(page, second) for page in pages]
+    for each in rescues:
+        assert each.alert.note is not None
+        assert each.alert.note.endswith("o***@example.com: 550 5.1.1 no such user.")
+        assert "can't deliver it to everybody: " in each.alert.note
+
+
+async def test_a_page_whose_alert_is_over_is_not_sent_another_way(alerts: Alerts, pool: Database) -> None:
+    """An incident at the fallback that nothing would close is not opened; who was to be paged hears that it is over."""
+    await with_fallback(alerts)
+    page = await alerts.alert(severity="CRITICAL")
+    await alerts.route()
+    mine = store(pool, breaker=RULE)
+    (claim,) = await mine.claim(rooms(channels=("slack",)), take_expired=True)
+    await mine.acknowledge([ack(claim, Outcome.RETRY, verdict=Verdict.NOTHING, detail="HTTP 500", delay=60.0)])
+    await alerts.rows("SELECT pggit.resolve_alert(%s, 'ann')", page)
+    await alerts.route()
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET created_at = now() - interval '6 min'")
+    assert await mine.tend_destinations() == (0, 0)
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET next_attempt_at = now()")
+    (claim,) = await store(pool, coalesce=True).claim(rooms(), take_expired=True)
+    assert (claim.channel, claim.size) == ("slack", 2)

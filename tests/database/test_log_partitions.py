@@ -57,7 +57,7 @@ async def test_rows_in_the_default_partition_move_into_their_month_unchanged(con
     await connection.execute(LOG.encode(), (month(0), 1))
     assert await one(connection, "SELECT max(log_id) FROM pggit.alert_notification_log") == 1011
     indexes = "SELECT count(*) FROM pg_index WHERE indrelid = %s::regclass"
-    assert await one(connection, indexes, f"pggit.{named(month(0))}") == 5
+    assert await one(connection, indexes, f"pggit.{named(month(0))}") == 6
 
 
 async def test_a_month_too_big_to_move_at_once_stays_and_is_reported(connection: Connection) -> None:

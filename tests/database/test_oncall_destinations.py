@@ -55,6 +55,35 @@ async def test_a_page_for_a_shift_does_not_wait_behind_the_breaker_of_the_settin
     assert {(claim.recipient, claim.probing) for claim in claims} == {("#shift", False)}
 
 
+@pytest.mark.parametrize("config", ["{}", '{"to": ["ann@example.com"]}', '{"webhook": null}'])
+async def test_a_shift_that_can_not_be_used_stands_in_for_nothing(alerts: Alerts, pool: Database, config: str) -> None:
+    """A page goes to the setting's own endpoint, behind its breaker; mended, the shift gets what waits."""
+    setting = await alerts.setting()
+    number = await shift(alerts, setting)
+    await alerts.rows("UPDATE pggit.oncall_shift SET config = %s::jsonb", config)
+    assert "can't deliver" in alerts.notices[-1]
+    await alerts.alert(count=2, severity="CRITICAL")
+    await alerts.route()
+    assert await where(alerts) == ["#pgit-alerts"] * 2
+    (claim,) = await store(pool).claim(rooms(1), take_expired=True)
+    assert (claim.recipient, claim.config and "hooks.slack.com" in claim.config) == ("#pgit-alerts", True)
+    await alerts.rows("UPDATE pggit.oncall_shift SET config = %s WHERE shift_id = %s", Jsonb(SHIFT), number)
+    (claim,) = await store(pool).claim(rooms(), take_expired=True)
+    assert claim.recipient == "#shift"
+
+
+async def test_of_shifts_that_overlap_the_latest_that_can_be_used_is_reached(alerts: Alerts, pool: Database) -> None:
+    """A later start with a broken config leaves the setting to the shift before it, not to the setting's own."""
+    setting = await alerts.setting()
+    await shift(alerts, setting, starts="-1 hour")
+    later = await shift(alerts, setting)
+    await alerts.rows("UPDATE pggit.oncall_shift SET config = '{}' WHERE shift_id = %s", later)
+    await alerts.alert(severity="CRITICAL")
+    await alerts.route()
+    (claim,) = await store(pool).claim(rooms(), take_expired=True)
+    assert claim.recipient == "#shift"
+
+
 async def test_the_breaker_of_a_shift_holds_back_what_waits_for_it(alerts: Alerts, pool: Database) -> None:
     """A shift's endpoint that is broken or paused gets no claim before the probe, however much is raised."""
     setting = await alerts.setting()

@@ -31,6 +31,23 @@ async def test_a_failed_notification_is_due_again(alerts: Alerts) -> None:
     assert await alerts.log("queue_id, status, reason, worker") == [(queue_id, "released", "replayed", "postgres")]
 
 
+async def test_a_mailbox_that_refused_is_asked_again_by_a_replay(alerts: Alerts) -> None:
+    """Mended on the mail server, it gets what is replayed; who has the mail already does not get it twice."""
+    queue_id = await failed(alerts)
+    await alerts.rows("UPDATE pggit.alert_notification_queue SET settled = %s", ["aa11", "bb22!", "cc33"])
+    assert await alerts.value("SELECT pggit.replay_notification(%s)", queue_id) is True
+    assert await alerts.queue("settled") == [(["aa11", "cc33"],)]
+
+
+async def test_a_replay_for_a_disabled_setting_is_parked_with_a_notice(alerts: Alerts) -> None:
+    """It waits until the setting is on, which is said to whoever asked, and not to others."""
+    queue_id = await failed(alerts)
+    await alerts.rows("UPDATE pggit.alert_notification_settings SET enabled = NULL")
+    assert await alerts.value("SELECT pggit.replay_notification(%s)", queue_id) is True
+    assert "its setting is disabled" in alerts.notices[-1]
+    assert await alerts.queue("status, next_attempt_at = 'infinity'") == [("pending", True)]
+
+
 async def test_what_can_not_be_replayed_is_left_and_said(alerts: Alerts) -> None:
     """Unknown ids, NULL, what isn't failed, and settings that are gone or broken change nothing."""
     assert await alerts.value("SELECT pggit.replay_notification(NULL)") is False

@@ -15,6 +15,7 @@ from support.troubles import BROKEN, HELD, RUN, check, later, limits, told, trou
 
 pytestmark = pytest.mark.servers
 
+SENT = "UPDATE pggit.alert_notification_queue SET status = %s, processed_at = now() WHERE setting_id = %s"
 OTHER_HOOK = {"webhook": "https://hooks.slack.com/services/T/B/other", "channel": "#other"}
 
 
@@ -233,3 +234,29 @@ async def test_old_runs_of_the_check_itself_are_removed(alerts: Alerts) -> None:
     await check(alerts)
     left = "SELECT job, count(*) FROM pggit.scheduled_job_run GROUP BY job ORDER BY job"
     assert await alerts.rows(left) == [("anomalies", 1), ("retention", 2), ("self_check", 2)]
+
+
+@pytest.mark.parametrize("end", ["failed", "stuck"])
+async def test_what_reached_nobody_is_told_to_others(alerts: Alerts, end: str) -> None:
+    """A notice that failed, or waits at what broke since, goes once to each who can be reached; one is enough."""
+    first = await alerts.setting(alert_type="SYSTEM")
+    second = await alerts.setting("email", severity="CRITICAL", alert_type="ANOMALY")
+    third = await alerts.setting("pagerduty", severity="CRITICAL", alert_type="ANOMALY")
+    await trouble(alerts, Kind.OUTBOX)
+    assert await check(alerts, hold=timedelta(0)) == [("new", "outbox")]
+    assert await alerts.queue("setting_id") == [(first,)]
+    assert await check(alerts, hold=timedelta(0)) == [], "it is on its way"
+    await alerts.rows(BROKEN, first)
+    if end == "failed":
+        await alerts.rows(SENT, "failed", first)
+    assert ("still", "outbox") in await check(alerts, hold=timedelta(0))
+    outbox = "message LIKE '%%not routed%%' AND event = 'triggered'"
+    assert await alerts.queue("setting_id", outbox) == [(first,), (second,), (third,)]
+    assert ("still", "outbox") not in await check(alerts, hold=timedelta(0))
+    await alerts.rows(SENT, "failed", second)
+    assert ("still", "outbox") not in await check(alerts, hold=timedelta(0)), "one is still on its way"
+    await alerts.rows(SENT, "sent", third)
+    assert ("still", "outbox") not in await check(alerts, hold=timedelta(0)), "one has heard of it"
+    await alerts.rows(SENT, "failed", third)
+    assert ("unheard", "outbox") in await check(alerts, hold=timedelta(0)), "nobody is left, and nobody is told twice"
+    assert len(await alerts.queue("setting_id", outbox)) == 3

@@ -162,3 +162,27 @@ async def test_a_setting_whose_enabled_is_null_is_told_to_be_disabled(database: 
     add_setting(database, "slack", {"webhook": "https://hooks.slack.com/services/T0/B0/x"}, enabled=None)
     setting = named(await checked(settings_for(database)), "notification setting 1")
     assert (setting.status, "treated as disabled" in setting.message) == (Status.WARNING, True)
+
+
+async def test_shifts_are_looked_at_before_somebody_relies_on_them(database: str, http: HttpSink) -> None:
+    """One to come that can't deliver is a warning, one that is on and passed over a failure; others are not named."""
+    add_setting(database, "pagerduty", {"service_key": ROUTING_KEY}, name="pager")
+    add_shift(database, 1, {"service_key": None})
+    with psycopg.connect(database, autocommit=True) as connection:
+        for config in ('{"service_key": "short"}', json.dumps({"service_key": ROUTING_KEY})):
+            connection.execute(
+                "INSERT INTO pggit.oncall_shift (setting_id, starts_at, ends_at, config)"
+                " VALUES (1, now() + interval '1 day', 'infinity', %s)",
+                (config,),
+            )
+    found = [each for each in await checked(settings_for(database, http)) if "on-call shift" in each.name]
+    assert [(each.name, each.status) for each in found] == [
+        ("on-call shift 1 of setting 1 (pager)", Status.FAILED),
+        ("on-call shift 2 of setting 1 (pager)", Status.WARNING),
+    ]
+    assert found[0].message.startswith(
+        "is on and can't be used, so another shift or the setting's own config stands in: "
+    )
+    assert found[1].message.startswith("begins 2")
+    assert all(each.message.endswith("Mend the row in pggit.oncall_shift.") for each in found)
+    assert ROUTING_KEY not in str(found)

@@ -138,6 +138,19 @@ async def test_named_ones_are_replayed_and_the_rest_is_told(desk: Desk) -> None:
     assert await desk.states() == {"pending": 2}
 
 
+async def test_what_is_replayed_for_a_disabled_setting_is_said_to_wait(desk: Desk) -> None:
+    """It is put back and the command succeeds, but nobody is left to think that it is on its way."""
+    first, second = await desk.dead(2)
+    await desk.alerts.rows("UPDATE pggit.alert_notification_settings SET enabled = FALSE")
+    done = await desk.deadletter("replay", str(first))
+    assert (done.status, done.out) == (0, "Replayed: 1 notification.\n")
+    waits = "waits: setting 1 is disabled, and it is sent when that is enabled"
+    assert f"1 x {waits} ({first})" in done.err
+    told = await desk.deadletter("replay", str(second), "--json")
+    assert told.json["waiting"] == [{"queue_id": second, "waits": f"notification {second} {waits}"}]
+    assert (told.json["ok"], told.json["replayed"]) == (True, [second])
+
+
 async def test_all_are_replayed_only_after_a_yes(desk: Desk) -> None:
     """Without anybody to ask nothing is done; --yes does it, in batches, and broken settings keep theirs."""
     await desk.dead(600)

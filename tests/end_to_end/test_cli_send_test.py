@@ -190,6 +190,16 @@ async def test_what_the_receiver_refuses_is_printed_and_logged(bench: Bench, htt
     ]
 
 
+async def test_a_test_that_only_some_get_fails_and_names_who_does_not(bench: Bench, mail: SmtpSink) -> None:
+    """One mailbox of two is gone: the command ends with 1, so that whoever mends the setting knows it is not mended."""
+    setting = await bench.setting("email", {"to": ["ann@example.com", "bob@example.com"]})
+    mail.script(SmtpReply("RCPT", "550 5.1.1 no such user", match="bob@example.com"))
+    ended = await bench.send(setting)
+    assert ended.status == 1
+    assert "delivered to some, refused_recipient, answer 250: 1 recipient; refused: b***@example.com: 550" in ended.out
+    assert await bench.log() == [("test", "triggered", "refused_recipient", 250)]
+
+
 async def test_a_receiver_that_never_answers_is_not_waited_for(bench: Bench, http: HttpSink) -> None:
     """The delivery deadline holds for tests too, and says that the message may have arrived."""
     http.always(Answer(hang=True))

@@ -92,6 +92,25 @@ TROUBLES: dict[Kind, tuple[list[Statement], str]] = {
         ],
         "UPDATE pggit.alert_destination SET paused_until = NULL",
     ),
+    Kind.RECIPIENT_REFUSED: (
+        [
+            (
+                """INSERT INTO pggit.alert_notification_log (setting_id, channel, recipient, status, reason)
+                SELECT setting_id, 'email', 'b***@example.com', 'sent', 'refused_recipient'
+                FROM pggit.alert_notification_settings""",
+            )
+        ],
+        "UPDATE pggit.alert_notification_log SET reason = NULL",
+    ),
+    Kind.ONCALL_SHIFT: (
+        [
+            (
+                """INSERT INTO pggit.oncall_shift (setting_id, starts_at, ends_at, config)
+                SELECT setting_id, now(), 'infinity', '{}' FROM pggit.alert_notification_settings""",
+            )
+        ],
+        "DELETE FROM pggit.oncall_shift",
+    ),
     Kind.RECALCULATION: ([(RUN, "baselines", "1 hour", "failed", 3, "50 min", None)], SUCCEED),
     Kind.JOB_FAILING: (
         [

@@ -182,6 +182,8 @@ async def test_refused_recipients_of_a_delivered_mail_are_named() -> None:
     ack = await Bench(Delivered(code=250, refused=("o***@x.org", "p***@x.org"))).deliver()
     assert (ack.outcome, ack.reason) == (Outcome.SENT, Reason.REFUSED_RECIPIENT)
     assert ack.detail == "refused: o***@x.org, p***@x.org"
+    worded = await Bench(Delivered(250, "1 recipient; refused: o***@x.org: 550 gone", ("o***@x.org",))).deliver()
+    assert worded.detail == "1 recipient; refused: o***@x.org: 550 gone"
 
 
 async def test_a_transient_failure_is_tried_again_later() -> None:

@@ -1,4 +1,5 @@
--- Forget a person's mail address: out of every setting, and masked wherever a text that was kept may hold it.
+-- Forget a person's mail address: out of every setting and on-call shift, and masked wherever a text that was kept may
+-- hold it.
 -- Settings that lose their last recipient stay, and say so by their usual warning; what is queued for them fails.
 -- The audit keeps who asked and how much was touched, without the address. Queue rows are locked in the order in which
 -- acks lock them, so the two can't block each other. Reads queue and log from end to end: a rare, slow, thorough thing.
@@ -16,7 +17,7 @@ BEGIN
         RAISE EXCEPTION 'p_address is something else, it must be one mail address'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Give one address, such as ''ops@example.com''.';
     END IF;
-    -- The name a recipient has in the queue's list of those who need no further mail.
+    -- The name a recipient has in the queue's list of those who need no further mail; with a ! of who refused it.
     v_digest := left(encode(sha256(convert_to(v_address, 'UTF8')), 'hex'), 16);
 
     relation := 'alert_notification_settings';
@@ -37,6 +38,21 @@ BEGIN
     v_touched := v_touched || jsonb_build_object(relation, touched);
     RETURN NEXT;
 
+    relation := 'oncall_shift';
+    UPDATE pggit.oncall_shift AS o
+    SET config = pggit.config_without_address(o.config, v_address)
+    WHERE pggit.config_without_address(o.config, v_address) IS DISTINCT FROM o.config;
+    GET DIAGNOSTICS touched = ROW_COUNT;
+    v_touched := v_touched || jsonb_build_object(relation, touched);
+    RETURN NEXT;
+
+    relation := 'oncall_shift, other keys of config: mend by hand';
+    SELECT count(*) INTO touched
+    FROM pggit.oncall_shift AS o
+    WHERE pggit.holds_address(o.config::text, v_address);
+    v_touched := v_touched || jsonb_build_object(relation, touched);
+    RETURN NEXT;
+
     relation := 'alert_notification_queue';
     WITH held AS MATERIALIZED (
         SELECT q.queue_id
@@ -44,7 +60,7 @@ BEGIN
         WHERE pggit.holds_address(
             concat_ws(' ', q.error_message, q.message, q.recipient, q.alert::text, q.metadata::text), v_address
         )
-            OR v_digest = ANY (q.settled)
+            OR q.settled && ARRAY[v_digest, v_digest || '!']
         ORDER BY q.queue_id
         FOR UPDATE OF q
     )
@@ -56,7 +72,7 @@ BEGIN
         recipient = pggit.without_address(q.recipient, v_address),
         alert = pggit.without_address(q.alert::text, v_address)::jsonb,
         metadata = pggit.without_address(q.metadata::text, v_address)::jsonb,
-        settled = array_remove(q.settled, v_digest)
+        settled = array_remove(array_remove(q.settled, v_digest), v_digest || '!')
     WHERE q.queue_id = ANY (ARRAY(SELECT held.queue_id FROM held));
     GET DIAGNOSTICS touched = ROW_COUNT;
     v_touched := v_touched || jsonb_build_object(relation, touched);
@@ -105,6 +121,6 @@ END
 $$;
 
 COMMENT ON FUNCTION pggit.erase_recipient(text) IS
-'Takes a mail address out of every setting and masks it in queue, log, destinations and audit; one row for each table with how many rows were touched. Audited without the address.';
+'Takes a mail address out of every setting and on-call shift and masks it in queue, log, destinations and audit; one row for each table with how many rows were touched. Audited without the address.';
 
 REVOKE EXECUTE ON FUNCTION pggit.erase_recipient(text) FROM PUBLIC;

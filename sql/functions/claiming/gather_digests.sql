@@ -28,8 +28,16 @@ BEGIN
         )
     ),
 
+    -- What became of an alert is news, and so is what it has to wait for: no `resolved` goes before its `triggered`.
     crowd AS MATERIALIZED (
-        SELECT s.*, s.min_interval > interval '0' AND NOT s.news AS throttled
+        SELECT
+            s.*,
+            coalesce(s.min_interval > interval '0', FALSE) AND NOT s.news AND NOT EXISTS (
+                SELECT FROM pggit.alert_notification_queue AS sequel
+                WHERE sequel.status = 'pending' AND sequel.event <> 'triggered'
+                    AND sequel.setting_id = s.setting_id AND sequel.group_key = s.group_key
+                    AND sequel.alert ->> 'episode' IS NOT DISTINCT FROM s.episode
+            ) AS throttled
         FROM social AS s
         WHERE s.queue_id = s.leader
     ),

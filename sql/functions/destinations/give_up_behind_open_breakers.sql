@@ -1,6 +1,6 @@
 -- Fail what has waited past its retry horizon for a destination whose breaker is open, or that has asked for a pause:
 -- nobody claims such rows, so nobody else would. The oldest of each lane are looked at; they are the first whose time
--- is over.
+-- is over. What a disabled setting holds is not among them: that time is not held against it.
 CREATE OR REPLACE FUNCTION pggit.give_up_behind_open_breakers(p_limit integer DEFAULT 1000)
 RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
@@ -21,6 +21,7 @@ BEGIN
                 AND n.urgency = lane.urgency
                 AND n.destination_key = d.destination_key
                 AND (n.claimed_by IS NULL OR n.next_attempt_at <= now())
+                AND n.next_attempt_at < 'infinity'
             ORDER BY n.next_attempt_at
             LIMIT p_limit
             FOR UPDATE OF n SKIP LOCKED
@@ -51,6 +52,30 @@ BEGIN
             f.alert_id, f.queue_id, f.setting_id, f.claim_no, f.event, f.channel, f.recipient, f.attempt, 'failed',
             'expired', f.error_message, f.destination_key
         FROM failed AS f
+    ),
+
+    -- As where the daemon gives one up: a first message that told nobody leaves its group as loud as it was.
+    unheard AS (
+        UPDATE pggit.alert_group AS g
+        SET quiet_until = now()
+        FROM failed AS f
+        WHERE g.setting_id = f.setting_id AND g.leader_id = f.queue_id AND g.quiet_until > now()
+        RETURNING g.setting_id, g.group_key, g.urgency
+    ),
+
+    hushed AS MATERIALIZED (
+        SELECT q.queue_id
+        FROM unheard AS u
+        INNER JOIN pggit.alert_notification_queue AS q ON u.setting_id = q.setting_id AND u.group_key = q.group_key
+        WHERE q.status = 'pending' AND q.urgency = u.urgency AND q.claimed_by IS NULL AND q.attempt = 0
+            AND q.next_attempt_at > now() AND q.next_attempt_at < 'infinity'
+        FOR UPDATE OF q SKIP LOCKED
+    ),
+
+    hastened AS (
+        UPDATE pggit.alert_notification_queue AS q
+        SET next_attempt_at = now()
+        WHERE q.queue_id = ANY (ARRAY(SELECT hushed.queue_id FROM hushed))
     )
 
     SELECT count(*) INTO v_given_up FROM failed;

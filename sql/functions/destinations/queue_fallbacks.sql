@@ -1,7 +1,9 @@
 -- Send CRITICAL notifications that can't be delivered through their setting's fallback, once (unique: alert, event,
 -- setting), with a note that says which destination is broken and how. What failed for good within p_since; what waits
--- behind an open breaker or a pause: a page must not wait for the probe after next; and what was tried and is still not
--- delivered after p_patience. The original stays as it is: what waits is still delivered when its destination is back.
+-- behind an open breaker or a pause: a page must not wait for the probe after next; what was tried and is still not
+-- delivered after p_patience; and what some of its recipients refused, for they may be those who were to get up. The
+-- original stays as it is: what waits is still delivered when its destination is back. A page whose episode is over
+-- meanwhile stays where it is: at the fallback it would open an incident that nothing closes.
 CREATE OR REPLACE FUNCTION pggit.queue_fallbacks(
     p_limit integer DEFAULT 500,
     p_since interval DEFAULT '1 hour',
@@ -30,12 +32,19 @@ BEGIN
         FROM pggit.alert_notification_queue AS q
         WHERE q.status = 'pending' AND q.urgency = 0 AND q.alert_id IS NOT NULL
             AND q.attempt > 0 AND q.created_at < now() - p_patience
+        UNION
+        SELECT q.queue_id, l.error_message AS cause
+        FROM pggit.alert_notification_log AS l
+        INNER JOIN pggit.alert_notification_queue AS q ON l.queue_id = q.queue_id
+        WHERE l.status = 'sent' AND l.reason = 'refused_recipient' AND l.sent_at > now() - p_since
+            AND q.status = 'sent' AND q.urgency = 0 AND q.alert_id IS NOT NULL
     ),
 
     -- A fallback that is broken itself is no help; its own fallback may be.
     rescue AS MATERIALIZED (
         SELECT
             q.queue_id, q.alert_id, q.event, q.message, q.group_key, q.alert, q.occurred_at, q.give_up_at, q.created_at,
+            CASE WHEN q.status = 'sent' THEN ' to everybody' ELSE '' END AS whom,
             q.channel AS broken_channel, q.recipient AS broken_recipient, stuck.cause,
             f.setting_id, lower(btrim(f.notification_channel)) AS channel, e.recipient, e.destination_key,
             pggit.slack_channel_name(e.config) AS slack_channel
@@ -51,6 +60,11 @@ BEGIN
             AND NOT EXISTS (
                 SELECT FROM pggit.alert_notification_queue AS known
                 WHERE known.alert_id = q.alert_id AND known.event = q.event AND known.setting_id = f.setting_id
+            )
+            AND NOT EXISTS (
+                SELECT FROM pggit.alert_episode_member AS m
+                INNER JOIN pggit.alert_episode AS ep ON m.episode_id = ep.episode_id
+                WHERE m.alert_id = q.alert_id AND q.event = 'triggered' AND ep.closed_at IS NOT NULL
             )
         ORDER BY q.queue_id
         LIMIT p_limit
@@ -69,7 +83,10 @@ BEGIN
             r.setting_id, 0, r.event, r.group_key, r.destination_key,
             r.alert || jsonb_build_object('note', left(concat_ws(
                 ' ',
-                format('Sent here because %s %s can''t deliver it: %s.', r.broken_channel, r.broken_recipient, rtrim(r.cause, '. ')),
+                format(
+                    'Sent here because %s %s can''t deliver it%s: %s.',
+                    r.broken_channel, r.broken_recipient, r.whom, rtrim(r.cause, '. ')
+                ),
                 r.alert ->> 'note'
             ), 1000)),
             r.occurred_at,

@@ -15,6 +15,8 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
 SET plan_cache_mode = force_generic_plan
 AS $$
+DECLARE
+    v_queued bigint[];
 BEGIN
     queued := 0;
     unfinished := '{}';
@@ -223,10 +225,28 @@ BEGIN
                 SELECT jsonb_object_agg(l.reason, l.times)
                 FROM (SELECT reason, count(*) AS times FROM logged WHERE status = 'suppressed' GROUP BY reason) AS l
             ), '{}'
-        )
-    INTO queued, suppressed
+        ),
+        array_agg(queue.queue_id)
+    INTO queued, suppressed, v_queued
     FROM queue
     WHERE queue.status = 'pending';
+
+    -- What waits for the interval of its setting to be over goes along now: else this would wait for it.
+    IF v_queued IS NOT NULL THEN
+        UPDATE pggit.alert_notification_queue AS q
+        SET next_attempt_at = now()
+        WHERE q.queue_id = ANY (ARRAY(
+            SELECT n.queue_id
+            FROM pggit.alert_notification_queue AS sequel
+            INNER JOIN pggit.alert_notification_queue AS n
+                ON sequel.setting_id = n.setting_id AND sequel.group_key = n.group_key
+            WHERE sequel.queue_id = ANY (v_queued)
+                AND n.status = 'pending' AND n.event = 'triggered' AND n.claimed_by IS NULL AND n.attempt = 0
+                AND n.next_attempt_at > now() AND n.next_attempt_at < 'infinity'
+                AND n.alert ->> 'episode' IS NOT DISTINCT FROM sequel.alert ->> 'episode'
+            FOR UPDATE OF n SKIP LOCKED
+        ));
+    END IF;
     RETURN NEXT;
 END
 $$;

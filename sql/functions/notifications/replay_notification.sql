@@ -1,5 +1,6 @@
 -- Send a failed notification once more, after its cause is mended: a whole new horizon, the same row and fence. One
--- that was discarded may be sent as well, when it is named.
+-- that was discarded may be sent as well, when it is named. Who has the message does not get it again; who refused it
+-- for good (settled ends with !) is asked again, for that may be what was mended.
 CREATE OR REPLACE FUNCTION pggit.replay_notification(p_queue_id bigint)
 RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER
@@ -31,6 +32,11 @@ BEGIN
             destination_key = coalesce(v_setting.destination_key, ''),
             attempt = 0,
             lost_count = 0,
+            settled = ARRAY(
+                SELECT done.digest FROM unnest(q.settled) WITH ORDINALITY AS done (digest, place)
+                WHERE done.digest NOT LIKE '%!'
+                ORDER BY done.place
+            ),
             processed_at = NULL,
             next_attempt_at = CASE WHEN v_setting.enabled THEN now() ELSE 'infinity' END,
             give_up_at = now() + greatest(q.give_up_at - q.created_at, interval '4 hours')
@@ -47,6 +53,9 @@ BEGIN
     SET open_until = CASE WHEN d.opened_at IS NOT NULL THEN now() END, paused_until = NULL
     WHERE d.destination_key = v_setting.destination_key AND (d.open_until > now() OR d.paused_until > now());
     PERFORM pg_notify('pggit_alert', '');
+    IF v_setting.enabled IS NOT TRUE THEN
+        RAISE NOTICE 'notification % waits: its setting is disabled, and it is sent when that is enabled', p_queue_id;
+    END IF;
     RETURN TRUE;
 END
 $$;

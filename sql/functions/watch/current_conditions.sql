@@ -48,10 +48,20 @@ unrouted AS (
     WHERE o.routed_at IS NULL AND o.occurred_at < now() - p_oldest_due
 ),
 
+-- What was given up and is being sent again has not ended, and once sent it counts as that: one look-up for each that
+-- failed.
 finished AS (
-    SELECT count(*) AS deliveries, count(*) FILTER (WHERE l.status = 'sent') AS sent
-    FROM pggit.alert_notification_log AS l
-    WHERE l.sent_at > now() - interval '1 hour' AND l.status IN ('sent', 'failed')
+    SELECT count(*) AS deliveries, count(*) FILTER (WHERE ended.status = 'sent') AS sent
+    FROM (
+        SELECT
+            l.status,
+            CASE WHEN l.status = 'failed' THEN (
+                SELECT q.status FROM pggit.alert_notification_queue AS q WHERE q.queue_id = l.queue_id
+            ) END AS now_status
+        FROM pggit.alert_notification_log AS l
+        WHERE l.sent_at > now() - interval '1 hour' AND l.status IN ('sent', 'failed')
+    ) AS ended
+    WHERE coalesce(ended.now_status, 'failed') = 'failed'
 ),
 
 -- self_check is left out: while it can judge, it runs.
@@ -142,6 +152,57 @@ SELECT
     d.paused_since, interval '0', d.destination_key
 FROM pggit.alert_destination AS d
 WHERE d.opened_at IS NULL AND d.paused_until > now() AND d.paused_until - d.paused_since > p_destination_paused
+UNION ALL
+-- Until the setting is mended, a message of it reaches everybody again, or a day has passed.
+SELECT
+    'recipient_refused', refused.setting_id::text, 'WARNING',
+    format(
+        'not everybody whom setting %s names gets its messages (%s %s): %s', refused.setting_id, refused.channel,
+        refused.recipient, coalesce(left(refused.error_message, 300), 'some were refused')
+    ),
+    refused.sent_at, p_hold, NULL
+FROM (
+    SELECT DISTINCT ON (l.setting_id) l.setting_id, l.channel, l.recipient, l.error_message, l.sent_at
+    FROM pggit.alert_notification_log AS l
+    WHERE l.status = 'sent' AND l.reason = 'refused_recipient' AND l.sent_at > now() - interval '1 day'
+    ORDER BY l.setting_id, l.sent_at DESC, l.log_id
+) AS refused
+INNER JOIN pggit.alert_notification_settings AS s ON refused.setting_id = s.setting_id
+WHERE s.enabled
+    AND NOT EXISTS (
+        SELECT FROM pggit.notification_settings_audit AS a
+        WHERE a.setting_id = refused.setting_id AND a.changed_at > refused.sent_at
+            AND EXISTS (SELECT FROM unnest(a.changed) AS part (name) WHERE part.name LIKE 'config%')
+    )
+    AND NOT EXISTS (
+        SELECT FROM pggit.alert_notification_log AS later
+        WHERE later.setting_id = refused.setting_id AND later.sent_at > refused.sent_at
+            AND later.status = 'sent' AND later.reason IS NULL
+    )
+UNION ALL
+SELECT
+    'oncall_shift', o.shift_id::text, 'CRITICAL',
+    format(
+        'the on-call shift %s of setting %s%s can''t be used: %s; %s', o.shift_id, o.setting_id,
+        ', until ' || to_char(o.ends_at, 'YYYY-MM-DD HH24:MI') || ' UTC,', o.problem,
+        CASE
+            WHEN pggit.notification_setting_problem(o.notification_channel, e.config) IS NOT NULL
+                THEN 'the setting has no other config that works, so it reaches nobody'
+            WHEN e.shift_id IS NOT NULL THEN format('shift %s stands in: %s', e.shift_id, e.recipient)
+            ELSE format('the setting''s own config stands in: %s', e.recipient)
+        END
+    ),
+    o.starts_at, p_hold, NULL
+FROM (
+    SELECT
+        shift.shift_id, shift.setting_id, shift.starts_at, shift.ends_at, s.notification_channel,
+        pggit.notification_setting_problem(s.notification_channel, shift.config) AS problem
+    FROM pggit.oncall_shift AS shift
+    INNER JOIN pggit.alert_notification_settings AS s ON shift.setting_id = s.setting_id
+    WHERE s.enabled AND shift.starts_at <= now() AND shift.ends_at > now()
+) AS o
+INNER JOIN pggit.effective_notification_config AS e ON o.setting_id = e.setting_id
+WHERE o.problem IS NOT NULL
 UNION ALL
 SELECT
     'recalculation', job.job, 'WARNING',

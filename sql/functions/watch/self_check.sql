@@ -2,6 +2,8 @@
 -- hold time, again after p_repeat while it lasts (but for baselines that wait for a human: those are no fault), once
 -- when it is over. State and queue rows are one transaction behind
 -- one lock, so among any number of replicas, and of calls by hand, each of these is told once.
+-- What was told and reached nobody, because the destination broke, is told once to each of those who can be reached
+-- now.
 -- Nobody is told that something is over of which nobody was told, and p_clear has to pass first: what flickers is one
 -- condition. A gap in the checks says nothing about the time between, so an untold condition's hold begins afresh.
 CREATE OR REPLACE FUNCTION pggit.self_check(
@@ -31,6 +33,7 @@ DECLARE
     c_gap CONSTANT interval := interval '5 minutes';
     v_row pggit.alertd_condition;
     v_told integer[];
+    v_hearers integer[];
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('pggit.self_check', 0));
 
@@ -83,11 +86,23 @@ BEGIN
         SELECT c.* FROM pggit.alertd_condition AS c
         WHERE c.resolved_at IS NULL AND c.last_seen_at = now()
             AND c.first_seen_at <= now() - (c.hold - c_slack)
-            AND (c.notified_at IS NULL OR (c.kind <> 'baseline_held' AND c.notified_at <= now() - (p_repeat - c_slack)))
+            AND (
+                c.notified_at IS NULL
+                OR (c.kind <> 'baseline_held' AND c.notified_at <= now() - (p_repeat - c_slack))
+                OR pggit.condition_went_unheard(c.condition_id, c.notified_at, c.told)
+            )
         ORDER BY c.condition_id
     LOOP
+        v_hearers := pggit.operator_settings(v_row.severity, v_row.destination_key);
+        IF v_row.notified_at > now() - (p_repeat - c_slack) THEN
+            v_hearers := ARRAY(
+                SELECT h.setting_id FROM unnest(v_hearers) AS h (setting_id)
+                WHERE h.setting_id <> ALL (v_row.told)
+                ORDER BY h.setting_id
+            );
+        END IF;
         v_told := pggit.queue_system_notification(
-            pggit.operator_settings(v_row.severity, v_row.destination_key), 'triggered', v_row.kind, v_row.severity,
+            v_hearers, 'triggered', v_row.kind, v_row.severity,
             pggit.condition_message(
                 v_row.kind, v_row.detail, now() - v_row.since, CASE WHEN v_row.notified_at IS NULL THEN 'new' ELSE 'still' END
             ),

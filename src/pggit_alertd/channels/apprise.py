@@ -155,7 +155,9 @@ class AppriseChannel:
             return Transient(first.reason, first.detail, ambiguous=ambiguous, settled=took)
         if wrong and not took and len(waiting) == len(destination.urls):
             return wrong[0]
-        return Delivered(detail=f"{len(took)} taken", refused=tuple(each.detail for each in wrong))
+        refused = tuple(each.detail for each in wrong)
+        said = f"; refused: {'; '.join(refused[:5])}" if refused else ""
+        return Delivered(detail=f"{len(took)} taken{said}", refused=refused)
 
     async def _send_one(self, url: str, destination: AppriseDestination, message: AppriseMessage) -> Receipt:
         return await self._in_thread(url, destination.secrets, _notify, message.text)

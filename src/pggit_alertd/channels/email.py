@@ -295,6 +295,8 @@ class EmailChannel:
             notes = [f"{number} recipient{'' if number == 1 else 's'}"] if taken else []
             notes += ["sent as text alone, because the full mail was too large"] if shortened else []
             notes += [f"refused: {said}"] if said else []
+            before = progress.message.refused
+            notes += [f"refused before: {', '.join(before[:5])}"] if before else []
             return Delivered(250 if taken else None, "; ".join(notes), refused)
         code = next(iter(progress.refused.values()))[0]
         return Permanent(Reason.REFUSED_RECIPIENT, f"{where} takes mail for nobody here: {said}", Scope.RECIPIENT, code)
@@ -337,5 +339,8 @@ def _taken_before(message: MailMessage) -> bool:
 
 def _settled_already(message: MailMessage) -> Receipt:
     if _taken_before(message) or not message.refused:
-        return Delivered(detail="all recipients were settled by earlier attempts", refused=message.refused)
+        detail = "all recipients were settled by earlier attempts"
+        if message.refused:
+            detail += f"; refused before: {', '.join(message.refused[:5])}"
+        return Delivered(detail=detail, refused=message.refused)
     return Permanent(Reason.REFUSED_RECIPIENT, "all recipients refused the message before", Scope.RECIPIENT)

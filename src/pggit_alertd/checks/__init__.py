@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 
 from pggit_alertd import channels, logs
 from pggit_alertd.channel_options import channel_options
-from pggit_alertd.checks import detection, jobs, listening, routing, server
+from pggit_alertd.checks import detection, jobs, listening, routing, server, shifts
 from pggit_alertd.checks.result import CheckResult, Status
 from pggit_alertd.database.pool import Database, connect
 from pggit_alertd.errors import AlertdError, SchemaMissing, SchemaRefused
@@ -91,6 +91,7 @@ async def _destination_checks(
         else:
             told = await _guarded("notification settings", lambda: routing.settings(database, built, rows))
             found += told
+            found += await _guarded("on-call shifts", lambda: shifts.shifts(database, built))
         if not destinations:
             found.append(CheckResult("destinations", Status.SKIPPED, "left out by --no-destinations"))
         else:

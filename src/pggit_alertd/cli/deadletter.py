@@ -1,7 +1,7 @@
 """Dead letters: list them, show one, send them again, discard them."""
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -234,20 +234,26 @@ def _report(tally: "Tally", verb: str, *, as_json: bool) -> None:
     """Say what was done and why the rest was not; a rest makes the command fail."""
     if as_json:
         problems = [{"queue_id": number, "problem": problem} for number, problem in tally.problems.items()]
-        answer({"ok": not problems, verb: tally.done, "problems": problems})
+        waiting = [{"queue_id": number, "waits": why} for number, why in tally.waiting.items()]
+        answer({"ok": not problems, verb: tally.done, "waiting": waiting, "problems": problems})
     else:
         say(f"{verb.capitalize()}: {_count(len(tally.done))}.")
-        causes = tally.causes()
-        if causes:
+        _tell_causes(tally, tally.waiting)
+        if tally.problems:
             say(f"Not {verb}: {_count(len(tally.problems))}.")
-        for cause, count in causes[:MOST_CAUSES]:
-            numbers = [number for number, problem in tally.problems.items() if problem.endswith(cause)]
-            named = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > len(numbers[:5]) else "")
-            complain(f"  {count} x {cause} ({named})")
-        if len(causes) > MOST_CAUSES:
-            complain(f"  and {len(causes) - MOST_CAUSES} more causes; --json names each")
+        _tell_causes(tally, tally.problems)
     if tally.problems:
         raise typer.Exit(ExitStatus.FAILED)
+
+
+def _tell_causes(tally: "Tally", problems: Mapping[int, str]) -> None:
+    causes = tally.causes(problems)
+    for cause, count in causes[:MOST_CAUSES]:
+        numbers = [number for number, problem in problems.items() if problem.endswith(cause)]
+        named = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > len(numbers[:5]) else "")
+        complain(f"  {count} x {cause} ({named})")
+    if len(causes) > MOST_CAUSES:
+        complain(f"  and {len(causes) - MOST_CAUSES} more causes; --json names each")
 
 
 def _count(number: int) -> str:

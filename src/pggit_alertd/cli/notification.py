@@ -50,6 +50,8 @@ def _line(trial: "Trial", attempt: "Attempt") -> str:
         from pggit_alertd.channels.mends import mended
 
         return mended(f"{head}: not delivered, {attempt.reason.value}{detail}", attempt.reason)
+    if attempt.partial:
+        return f"{head}: delivered to some, {attempt.reason.value}, answer{code}{detail}"
     return f"{head}: delivered, answer{code} in {attempt.milliseconds} ms{detail}"
 
 
