@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from pggit_alertd.database.files import sql_directory
 from pggit_alertd.database.migrations import Release
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.usefixtures("one_month")]
 
 Connection = AsyncConnection[tuple[object, ...]]
 
