@@ -259,7 +259,7 @@ async def test_the_nightly_job_follows_the_setting(database: str, connection: As
         assert result == {"changed": 0, "held": [], "shadow": ["commit"], "failed": []}
         # The report has one row for each day of the trial, and a midnight may just have gone by.
         await connection.execute(
-            "SELECT pggit.reject_baseline(id) FROM (SELECT DISTINCT history_id FROM pggit.shadow_report()) AS trial (id)"
+            "SELECT pggit.reject_baseline(id) FROM (SELECT DISTINCT history_id FROM pggit.shadow_report()) AS t (id)"
         )
         await replace_metrics(connection, "commit", [1900] * 12)
         result = await jobs.baselines(Settings.load(url)).work(pool, 10.0)
