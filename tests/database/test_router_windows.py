@@ -138,7 +138,9 @@ async def test_a_recurring_window_from_psql_is_worked_out_by_the_router(
         await ticks.until("active_snoozes", 1)
         await alerts.alert()
         await ticks.until("suppressed_total", 1, reason="maintenance")
-    assert await alerts.value("SELECT count(*) FROM pggit.alert_snooze_occurrence") == snoozes.MOST
+    # The first one may end, at a full minute, between being worked out and being stored.
+    stored = await alerts.value("SELECT count(*) FROM pggit.alert_snooze_occurrence")
+    assert stored in {snoozes.MOST - 1, snoozes.MOST}
 
 
 async def test_a_release_that_fails_does_not_stop_routing(alerts: Alerts, pool: Database) -> None:
