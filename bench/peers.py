@@ -16,6 +16,7 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 import venv
@@ -49,13 +50,14 @@ EMPTY = {
     "pgqueuer": "TRUNCATE pgqueuer, pgqueuer_log",
     "procrastinate": "TRUNCATE procrastinate_jobs, procrastinate_events CASCADE",
 }
-WIDTHS = {"ours": (50, 500, 1000), "pgqueuer": (50, 125, 500), "procrastinate": (50,)}
-"""Slots per destination, batch, concurrency; each round tries all, and the best median counts."""
+WIDTHS = {"ours": (50, 500, 1000), "bare": (500, 1000), "pgqueuer": (50, 125, 500), "procrastinate": (50,)}
+"""Slots per destination, batch, batch, concurrency; each round tries all, and the best median counts."""
 ALERT = """
 INSERT INTO pggit.performance_alerts (metric_id, operation_type, alert_type, severity, baseline_p99_microseconds,
     actual_duration_microseconds, violation_multiplier, user_name)
 VALUES (1, 'bench ' || %s, 'THRESHOLD_EXCEEDED', 'WARNING', 1000, 5000, 5, 'bench') RETURNING alert_id
 """
+PEER_NAMES = ("pgqueuer", "procrastinate")
 WARM_UP = 5
 CELLS = 200_000
 
@@ -97,12 +99,13 @@ class System:
 
     def __init__(self, name: str, rig: Rig, python: Path, arrivals: Path) -> None:
         self.name = name
+        self._tables = name if name in PEER_NAMES else "ours"
         self._rig = rig
-        self._database = "bench" if name == "ours" else name
+        self._database = name if name in PEER_NAMES else "bench"
         self._command = [str(python), str(HERE / "_peer_worker.py"), name]
         self._arrivals_path = arrivals
         self._arrivals = Arrivals(arrivals)
-        if name != "ours":
+        if name in PEER_NAMES:
             with psycopg.connect(rig.server.dsn(), autocommit=True) as connection:
                 connection.execute(f"CREATE DATABASE {name}".encode())
             self._peer("install")
@@ -110,8 +113,8 @@ class System:
     def overhead(self, jobs: int, width: int) -> Overhead:
         """Work off so many jobs; return what they took, from the first call to the last row finished."""
         with self._connected() as connection:
-            connection.execute(EMPTY[self.name].encode())
-            if self.name == "ours":
+            connection.execute(EMPTY[self._tables].encode())
+            if self._tables == "ours":
                 connection.execute(QUEUE, (jobs,))
             else:
                 self._peer("fill", str(jobs))
@@ -120,11 +123,11 @@ class System:
             self._arrivals.clear()
             server_before = _server_cpu(self._rig)
             with self._worker(width) as worker:
-                while connection.execute(UNFINISHED[self.name].encode()).fetchone() == (True,):
+                while connection.execute(UNFINISHED[self._tables].encode()).fetchone() == (True,):
                     time.sleep(0.005)
                 ended = time.time()
                 cpu = worker.cpu_seconds() - self._arrivals.start_cpu
-            assert connection.execute(LOGGED[self.name].encode()).fetchone() == (jobs,)
+            assert connection.execute(LOGGED[self._tables].encode()).fetchone() == (jobs,)
         micros = 1e6 / jobs
         return Overhead(
             jobs / (ended - self._arrivals.first), cpu * micros, (_server_cpu(self._rig) - server_before) * micros
@@ -133,7 +136,7 @@ class System:
     def latency(self, ticks: int) -> list[float]:
         """Return milliseconds from each commit to the call of the work function."""
         with self._connected() as connection:
-            connection.execute(EMPTY[self.name].encode())
+            connection.execute(EMPTY[self._tables].encode())
         self._arrivals.clear()
         with self._worker(WIDTHS[self.name][0]):
             if self.name == "ours":
@@ -169,6 +172,8 @@ class System:
             return
         url = self._rig.server.url(self._database)
         command = [*self._command, "work", url, str(self._arrivals_path), str(width)]
+        if self.name == "bare":
+            command = [sys.executable, str(HERE / "_bare_worker.py"), url, str(self._arrivals_path), str(width)]
         with subprocess.Popen(command) as process:  # noqa: S603 - the bench's own script
             try:
                 yield DaemonProcess(process.pid)
@@ -200,9 +205,11 @@ def measure(systems: Mapping[str, System], jobs: int, rounds: int) -> dict[str, 
 
 def wakeups(systems: Mapping[str, System], ticks: int, rounds: int) -> dict[str, list[float]]:
     """Return milliseconds from commit to call of every tick, for each system."""
-    waits: dict[str, list[float]] = {name: [] for name in systems}
+    waits: dict[str, list[float]] = {name: [] for name in systems if name != "bare"}
     for number in range(1, rounds + 1):
         for name, system in systems.items():
+            if name not in waits:
+                continue
             waits[name] += (found := system.latency(ticks))
             print(f"round {number}: {name:<14} {json.dumps(quantiles(found))} ms, load {os.getloadavg()[0]:.1f}")
     return waits
@@ -225,9 +232,10 @@ def summary(
     best = {name: max(each["per_second"] for each in of_width.values()) for name, of_width in medians.items()}
     idle = {name: quantiles(found) for name, found in waits.items()}
     found: dict[str, Any] = {"overhead": medians, "best_per_second": best, "idle_ms": idle}
-    peers = [name for name in best if name != "ours"]
+    peers = [name for name in best if name in PEER_NAMES]
     if "ours" in best and peers:
         found["overhead_ratio"] = round(best["ours"] / max(best[name] for name in peers), 2)
+        found["bare_ratio"] = round(best["bare"] / max(best[name] for name in peers), 2)
         for cut in ("p50", "p99"):
             found[f"idle_{cut}_ratio"] = round(idle["ours"][cut] / min(idle[name][cut] for name in peers), 2)
     return found
@@ -239,14 +247,14 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=20_000)
     parser.add_argument("--ticks", type=int, default=150, help="per system and round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=sorted(UNFINISHED), help="measure one system alone, for profiles")
+    parser.add_argument("--only", choices=sorted(WIDTHS), help="measure one system alone, for profiles")
     arguments = parser.parse_args()
     python = prepare()
     load_before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder, Rig() as rig:
         path = Path(folder) / "arrivals"
         Arrivals.create(path, CELLS)
-        names = [arguments.only] if arguments.only else list(UNFINISHED)
+        names = [arguments.only] if arguments.only else list(WIDTHS)
         systems = {name: System(name, rig, python, path) for name in names}
         costs = measure(systems, arguments.jobs, arguments.rounds)
         waits = wakeups(systems, arguments.ticks, arguments.rounds)

@@ -2,7 +2,8 @@
 --   pggit_alertd_daemon    runs the daemon: reads weeks 1-2, works the queue, writes log and schedule
 --   pggit_alertd_operator  keeps settings, decides baselines, mutes and sends alerts again, reads everything of ours
 --   pggit_alertd_reader    reads queue, log, history and schedule; no setting's config
--- PUBLIC has nothing on our tables. Writers of alerts need no grant of ours: the triggers run as their owner.
+-- PUBLIC has nothing on our tables and next to nothing on our functions. Writers of alerts need no grant of ours: the
+-- triggers run as their owner.
 -- Roles belong to the whole cluster, so another database's migration may create them at the same moment.
 
 DO $$
@@ -198,7 +199,9 @@ BEGIN
 END
 $$;
 
--- Functions by name, whatever their arguments. What is not here is called by these or by triggers, as their owner.
+-- Functions by name, whatever their arguments: what a role's queries, its people in psql and its views call, and what
+-- that calls in turn as its caller. What is not here is called by one of these or by a trigger, as their owner. Of ours
+-- PUBLIC may call notify_on_alert and check_alert_escalation, which ask whether their caller may read alerts.
 DO $$
 DECLARE
     v_grant record;
@@ -315,7 +318,23 @@ BEGIN
             ('shadow_report', 'pggit_alertd_daemon'),
             ('preview_baselines_rolling', 'pggit_alertd_daemon'),
             ('approve_baseline', 'pggit_alertd_operator'),
-            ('reject_baseline', 'pggit_alertd_operator')
+            ('reject_baseline', 'pggit_alertd_operator'),
+            ('dead_letters', 'pggit_alertd_reader'),
+            ('glob_matches', 'pggit_alertd_reader')
+            UNION ALL
+            -- Called by those above that run as their caller; these do too, and read.
+            SELECT helper, role_name
+            FROM unnest(ARRAY[
+                'active_baseline', 'anomaly_cut', 'anomaly_zscore', 'baseline_candidates', 'baseline_in_use',
+                'baseline_is_noise', 'baseline_percent_change', 'baseline_problems', 'baseline_reference',
+                'baseline_verdict', 'count_shadow_alerts', 'dead_letters', 'duration_text', 'exact_latency_figures',
+                'exact_operations', 'glob_matches', 'histogram_latency_figures', 'histograms_stored_to',
+                'known_spread', 'largest_baseline_average', 'latency_bucket', 'latency_bucket_width',
+                'latency_of_bucket', 'latency_of_log', 'log_sentence', 'milliseconds_apart', 'milliseconds_text',
+                'notification_group_key', 'plan_baselines', 'require_baseline_arguments', 'tail_growth',
+                'tail_of_zscore', 'tail_shape', 'threshold_is_critical', 'zscore_of_tail'
+            ]) AS helper
+            CROSS JOIN unnest(ARRAY['pggit_alertd_daemon', 'pggit_alertd_operator']) AS role_name
         ) AS granted (function_name, grantee)
         INNER JOIN pg_catalog.pg_proc AS p ON granted.function_name = p.proname
         INNER JOIN pg_catalog.pg_roles AS r ON granted.grantee = r.rolname

@@ -19,6 +19,10 @@ from pggit_alertd.database.embedded import EmbeddedServer
 from support.pooler import PGBOUNCER, pooled
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+# More to run on: PGGIT_TEST_SERVERS="16=/opt/postgresql-16/bin 17=/usr/lib/postgresql/17/bin".
+MORE = dict(each.split("=", 1) for each in os.environ.get("PGGIT_TEST_SERVERS", "").split())
+BINARIES = {"15": DEBIAN_15} if DEBIAN_15.is_dir() else {}
+BINARIES |= {release: Path(folder) for release, folder in MORE.items()}
 OPTIONS = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -41,7 +45,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # How long an example takes says how busy the machine is, not whether the property holds.
     settings.register_profile("suite", deadline=None)
     settings.load_profile("suite")
-    config.addinivalue_line("markers", "servers: runs on every PostgreSQL release at hand (18, and Debian's 15)")
+    config.addinivalue_line(
+        "markers", "servers: runs on every PostgreSQL release at hand (18, Debian's 15, PGGIT_TEST_SERVERS)"
+    )
     if "TMPDIR" in os.environ or not RAM_DISK.is_dir() or shutil.disk_usage(RAM_DISK).free < RAM_BYTES:
         return
     for left in RAM_DISK.glob("alertd-*"):
@@ -60,8 +66,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test on the embedded 18, or on every release at hand if it is marked `servers`."""
     if "server" in metafunc.fixturenames:
         releases = ["18"]
-        if metafunc.definition.get_closest_marker("servers") and DEBIAN_15.is_dir():
-            releases.append("15")
+        if metafunc.definition.get_closest_marker("servers"):
+            releases += BINARIES
         metafunc.parametrize("server", releases, indirect=True, scope="session")
 
 
@@ -70,7 +76,7 @@ class Cluster:
 
     def __init__(self, release: str) -> None:
         self.release = release
-        self.server = EmbeddedServer(binaries=DEBIAN_15 if release == "15" else None, options=OPTIONS).start()
+        self.server = EmbeddedServer(binaries=BINARIES.get(release), options=OPTIONS).start()
         self._numbers = itertools.count(1)
         self._template: str | None = None
 

@@ -50,6 +50,7 @@ needed_function AS (
         ('close_unused_breakers'),
         ('follow_moved_endpoints'),
         ('explain_alert'),
+        ('duration_text'),
         ('release_muted_alerts'),
         ('expand_snooze'),
         ('take_escalation_steps'),

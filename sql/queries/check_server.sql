@@ -9,6 +9,7 @@ SELECT
     pg_backend_pid() AS backend_pid,
     pg_is_in_recovery() AS in_recovery,
     zone.setting AS time_zone,
-    zone.source AS time_zone_source
+    zone.source AS time_zone_source,
+    current_setting('default_transaction_isolation') AS isolation
 FROM pg_catalog.pg_settings AS zone
 WHERE zone.name = 'TimeZone';

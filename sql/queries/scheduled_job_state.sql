@@ -1,4 +1,5 @@
--- What: every job with its latest run, its last success, and the database's own clock, which decides what is due.
+-- What: every job with its latest run, its last success (numeric, as extra_float_digits may cut doubles to days), and
+--   the database's own clock, which decides what is due.
 -- Parameters: none.
 -- Index: scheduled_job_run_pkey, read backwards: one row per job for the latest run, usually one for the success.
 SELECT
@@ -14,7 +15,7 @@ SELECT
     latest.claim_no,
     latest.claimed_by,
     latest.next_attempt_at,
-    extract(EPOCH FROM success.finished_at)::double precision AS last_success
+    extract(EPOCH FROM success.finished_at) AS last_success
 FROM pggit.scheduled_job AS job
 LEFT JOIN LATERAL (
     SELECT

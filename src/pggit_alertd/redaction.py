@@ -83,6 +83,19 @@ _HOOK_PATH = re.compile("/(?:services|workflows|triggers|webhooks)/")
 # PagerDuty's keys: 32 letters and digits. The digit keeps long words and names out.
 _KEY = re.compile(r"(?<![0-9A-Za-z])(?=[A-Za-z]{0,31}[0-9])[0-9A-Za-z]{32}(?![0-9A-Za-z])")
 
+_DATABASE_URL = re.compile(r"postgres(?:ql)?://", re.IGNORECASE)
+_PAIR = re.compile(r"""([a-z_]{1,64})(\s{0,8}=\s{0,8})('(?:[^'\\]|\\.){0,1024}'|(?:[^\s'\\]|\\.){1,1024})""", re.DOTALL)
+_PAIRS = re.compile(rf"\s{{0,8}}{_PAIR.pattern}(?:\s{{1,8}}{_PAIR.pattern})*\s{{0,8}}", re.DOTALL)
+# host:port of a connection string, several with commas between them. Anything else may be a piece of a password.
+_PLACE = r"(?:\[[^\]]{0,256}\]|[^:\[\],]{0,256})(?::\d{0,5})?"
+_PLACES = re.compile(rf"{_PLACE}(?:,{_PLACE})*")
+_OPEN_OPTIONS = frozenset(
+    {
+        "application_name", "connect_timeout", "dbname", "host", "hostaddr", "load_balance_hosts", "options", "port",
+        "service", "ssl", "sslmode", "sslrootcert", "target_session_attrs", "tls", "user",
+    }
+)  # fmt: skip
+
 
 def text(value: str) -> str:
     """Return the text with everything that has a secret's shape masked, cut at LIMIT."""
@@ -138,7 +151,12 @@ def _masked(value: str) -> str:
 
 
 def url(value: str) -> str:
-    """Return a URL cut down to scheme, host and port: what tells an operator where it points, and no more."""
+    """Return a URL cut down to scheme, host and port: what tells an operator where it points, and no more.
+
+    Of a database's, in either form, database and user are left too: a socket's folder alone would tell little.
+    """
+    if _DATABASE_URL.match(value) or _PAIRS.fullmatch(value):
+        return connection(value)
     try:
         parts = urlsplit(value)
         origin = parts.netloc.rpartition("@")[2]
@@ -151,8 +169,21 @@ def url(value: str) -> str:
 
 
 def connection(value: str) -> str:
-    """Return a connection string with its secrets masked and host, port, database and user left to see."""
-    return _masked(value)
+    """Return a connection string with host, port, database, user and harmless options left to see, and nothing else."""
+    shown = _masked(value)
+    if "://" not in shown:
+        return _PAIR.sub(lambda pair: _option(pair[1], pair[2], pair[3]), shown) if _PAIRS.fullmatch(shown) else MASK
+    head, mark, query = shown.partition("?")
+    if not _PLACES.fullmatch(head.partition("://")[2].partition("/")[0].rpartition("@")[2]):
+        return MASK
+    return head + mark + "&".join(_option(*each.partition("=")) for each in query.split("&"))
+
+
+def _option(name: str, equals: str, value: str) -> str:
+    """Return one option of a connection string, masked unless it is one of those that hold no secret."""
+    if name in _OPEN_OPTIONS or not value:
+        return f"{name}{equals}{value}"
+    return f"{name}{equals}{MASK}" if name.endswith("password") else MASK
 
 
 class Redactor:

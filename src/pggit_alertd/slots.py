@@ -52,7 +52,7 @@ class JobState:
         row = [value.astimezone(UTC) if isinstance(value, datetime) else value for value in row]
         job, schedule, enabled, grace, since, now, slot, status, attempt, claim_no, claimed_by, due, success = row
         latest = None if slot is None else LatestRun(slot, status, attempt, claim_no, claimed_by, due)
-        return cls(job, schedule, enabled, grace, since, now, latest, success)
+        return cls(job, schedule, enabled, grace, since, now, latest, None if success is None else float(success))
 
 
 class Action(Enum):

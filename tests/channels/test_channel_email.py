@@ -1,7 +1,6 @@
 """Mail against real SMTP servers: recipients one by one, kept connections, TLS and login, and every reply's meaning."""
 
 import io
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,21 +13,6 @@ from pggit_alertd.channels.email import EmailChannel
 from pggit_alertd.channels.recipients import REFUSED, recipient_digest
 from pggit_alertd.demo.sinks import SmtpReply, SmtpSink
 from pggit_alertd.model import Delivered, Notification, Permanent, Reason, Receipt, Scope, Transient
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[SmtpSink]:
-    """Return a mail server that takes anything from anybody."""
-    async with SmtpSink() as made:
-        yield made
-
-
-@pytest.fixture
-async def channel(sink: SmtpSink) -> AsyncIterator[EmailChannel]:
-    """Return a channel that sends through the sink."""
-    made = EmailChannel(sink.url, "alertd@pggit.example", deadline=5)
-    yield made
-    await made.aclose()
 
 
 def again(receipt: Receipt, before: Notification = NOTIFICATION) -> Notification:

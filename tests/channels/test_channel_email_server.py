@@ -1,7 +1,6 @@
 """How email meets a mail server's connections: reuse, loss, hanging, TLS, login, and what each reply code means."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 import aiosmtplib
@@ -15,21 +14,6 @@ from pggit_alertd.channels.email import EmailChannel
 from pggit_alertd.channels.smtp_replies import Step, judge
 from pggit_alertd.demo.sinks import SmtpReply, SmtpSink
 from pggit_alertd.model import Delivered, Permanent, Reason, Receipt, Scope, Transient
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[SmtpSink]:
-    """Return a mail server that takes anything from anybody."""
-    async with SmtpSink() as made:
-        yield made
-
-
-@pytest.fixture
-async def channel(sink: SmtpSink) -> AsyncIterator[EmailChannel]:
-    """Return a channel that sends through the sink."""
-    made = EmailChannel(sink.url, "alertd@pggit.example", deadline=5)
-    yield made
-    await made.aclose()
 
 
 async def test_one_connection_carries_many_mails(channel: EmailChannel, sink: SmtpSink) -> None:
@@ -79,9 +63,10 @@ async def test_idle_connections_are_closed_with_a_farewell(
 ) -> None:
     """After IDLE_LIMIT an unused connection is given up by us."""
     monkeypatch.setattr(smtp_pool, "IDLE_LIMIT", 0.05)
-    await deliver(channel, ONE)
+    assert isinstance(await deliver(channel, ONE), Delivered)
     async with asyncio.timeout(5):
         await sink.deserted()
+    assert "QUIT" in sink.commands
 
 
 @pytest.mark.parametrize("stage", ["CONNECT", "EHLO", "AUTH", "MAIL", "RCPT", "DATA", "BODY"])

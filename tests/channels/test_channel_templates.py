@@ -2,7 +2,6 @@
 
 import io
 import re
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,13 +21,6 @@ SEVERAL = replace(
     digest=Digest(3, AT, AT, (NOTIFICATION.alert, replace(NOTIFICATION.alert, alert_id=13, factor=2.0))),
 )
 EVERY_KIND = [NOTIFICATION, SEVERAL, notification(alert_type="SYSTEM", alert_id=None)]
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[SmtpSink]:
-    """Return a mail server that takes anything."""
-    async with SmtpSink() as made:
-        yield made
 
 
 async def bodies(sink: SmtpSink, folder: Path, what: Notification = SEVERAL) -> dict[str, str]:

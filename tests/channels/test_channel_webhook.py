@@ -133,6 +133,12 @@ async def test_two_secrets_give_two_signatures_each_of_which_verifies(
     assert verify(plain, dict(request.headers), request.body)
 
 
+def test_secrets_are_read_as_they_were_meant() -> None:
+    """The shortest and the longest are taken, blanks around a pasted one are none of it, and one given twice is one."""
+    assert parse_secrets(" " + "x" * 16 + "\n") == (b"x" * 16,)
+    assert parse_secrets(["y" * 256, "x" * 16, "y" * 256]) == (b"y" * 256, b"x" * 16)
+
+
 async def test_without_a_secret_nothing_is_signed_and_headers_are_added(
     channels: Channels, configs: Configs, http_sink: HttpSink
 ) -> None:
@@ -200,7 +206,7 @@ async def test_replies_mean_what_the_document_says(
         ({"url": "https://user:pw@example.com/x"}, '"url" must not hold'),
         ({"url": "ftp://example.com/x"}, '"url" must be'),
         ({"url": ["https://example.com/x"]}, '"url" must hold'),
-        ({"secret": "short"}, '"secret" is 5 bytes'),
+        ({"secret": "x" * 15}, '"secret" is 15 bytes'),
         ({"secret": ""}, '"secret" is 0 bytes'),
         ({"secret": "x" * 257}, '"secret" is 257 bytes'),
         ({"secret": "whsec_!!!"}, "not Base64"),

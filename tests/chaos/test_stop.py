@@ -1,9 +1,12 @@
 """SIGTERM: what is in flight ends or is handed back, results are stored, nothing stays leased, exit 0 in time."""
 
+import asyncio
+import os
 import random
 import signal
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -127,3 +130,21 @@ async def test_stopping_before_it_has_begun(set_up: Stage) -> None:
     daemon = await set_up.spawn(database_url="postgresql://nobody@/nowhere?host=/nonexistent")
     await daemon.wait_for_event("waiting_for_database")
     assert await daemon.stop(within=5) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+async def test_stopping_while_it_is_being_loaded(tmp_path: Path, number: signal.Signals) -> None:
+    """A signal that comes before the daemon exists ends the process well; a container's first process heeds it too."""
+    secret = tmp_path / "url"
+    os.mkfifo(secret)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        starting = await Daemon.start({"PGGIT_ALERTD_DATABASE_URL_FILE": str(secret)})
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    async with starting as daemon, asyncio.timeout(30):
+        writer = await asyncio.to_thread(secret.open, "wb")  # waits for the reader
+        daemon.signal(number)
+        assert await daemon.ended() == 0
+        writer.close()
+        assert not daemon.events

@@ -1,7 +1,6 @@
 """Acknowledging and resolving by hand: who may, who is recorded, who hears of it, and that the writer never suffers."""
 
 import asyncio
-from typing import Any
 
 import psycopg
 import pytest
@@ -16,12 +15,6 @@ EVENTS = "SELECT alert_id, event, actor, role_name, note FROM pggit.alert_lifecy
 ACKNOWLEDGED = "alert_id, setting_id, alert ->> 'actor', alert ->> 'note'"
 
 
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
 async def test_those_who_were_told_hear_who_acknowledged(alerts: Alerts) -> None:
     """Sent or still waiting counts as told; failed, declining and unmatched settings hear nothing."""
     told = await alerts.setting("pagerduty")
@@ -32,8 +25,7 @@ async def test_those_who_were_told_hear_who_acknowledged(alerts: Alerts) -> None
     await alerts.rows(
         "UPDATE pggit.alert_notification_settings SET send_acknowledged = FALSE WHERE setting_id = %s", declines
     )
-    alert = await alerts.alert()
-    await alerts.route()
+    alert = await alerts.routed_alert()
     for setting, status in ((told, "sent"), (failed, "failed")):
         await alerts.rows(
             "UPDATE pggit.alert_notification_queue SET status = %s WHERE setting_id = %s", status, setting
@@ -55,8 +47,7 @@ async def test_a_setting_that_can_not_work_any_more_is_a_dead_letter_at_once(
 ) -> None:
     """What no lane would ever claim fails with a log row, switched off or not; the other settings hear as ever."""
     told, gone = await alerts.setting(), await alerts.setting("email")
-    alert = await alerts.alert()
-    await alerts.route()
+    alert = await alerts.routed_alert()
     await alerts.rows(
         f"UPDATE pggit.alert_notification_settings SET {broken}, enabled = %s WHERE setting_id = %s",  # noqa: S608
         enabled,
@@ -102,8 +93,7 @@ async def test_the_real_user_is_recorded_beside_the_name_given(alerts: Alerts, d
 async def test_operators_acknowledge_and_resolve_without_rights_on_the_table(alerts: Alerts) -> None:
     """The operator's role is enough, defaults name the role that is logged in, and saying it twice does nothing."""
     await alerts.setting()
-    alert = await alerts.alert()
-    await alerts.route()
+    alert = await alerts.routed_alert()
     await alerts.rows("SET ROLE pggit_alertd_operator")
     assert await alerts.value("SELECT pggit.acknowledge_alert(%s)", alert) is True
     assert await alerts.value("SELECT pggit.acknowledge_alert(%s, 'bob')", alert) is False
@@ -137,8 +127,7 @@ async def test_unknown_alerts_are_named_in_a_notice(alerts: Alerts) -> None:
 async def test_only_the_change_to_acknowledged_counts(alerts: Alerts, database: str) -> None:
     """One NOTIFY a statement; other updates, a second acknowledgement and taking one back publish nothing."""
     async with await AsyncConnection.connect(database, autocommit=True) as listener:
-        await alerts.alert(count=5)
-        await alerts.route()
+        await alerts.routed_alert(count=5)
         await listener.execute("LISTEN pggit_alert")
 
         async def heard() -> int:
@@ -161,8 +150,7 @@ async def test_no_fault_or_lock_of_ours_reaches_who_acknowledges(alerts: Alerts,
     """With our tables locked or gone the acknowledgement is stored within the time-out, with a warning, and logged."""
     await alerts.setting()
     first = await alerts.alert()
-    second = await alerts.alert(operation="merge")
-    await alerts.route()
+    second = await alerts.routed_alert(operation="merge")
     async with await AsyncConnection.connect(database) as other:
         await other.execute(sql.SQL("LOCK TABLE pggit.{}").format(sql.Identifier(table)))
         async with asyncio.timeout(20):
@@ -181,8 +169,7 @@ async def test_no_fault_or_lock_of_ours_reaches_who_acknowledges(alerts: Alerts,
 async def test_the_same_word_is_said_once_an_episode(alerts: Alerts) -> None:
     """A storm acknowledged at once is one message a setting, every alert has its log row, and a new word is sent."""
     setting = await alerts.setting()
-    last = await alerts.alert(count=120, alert_type="ANOMALY")
-    await alerts.route()
+    last = await alerts.routed_alert(count=120, alert_type="ANOMALY")
     await alerts.rows(
         "UPDATE pggit.performance_alerts SET is_acknowledged = TRUE, acknowledged_by = 'ann' WHERE alert_id < %s", last
     )
@@ -223,11 +210,9 @@ async def test_an_acknowledgement_never_overtakes_its_alert_in_routing(alerts: A
 
 async def test_acknowledging_what_is_over_or_was_told_to_nobody_is_logged(alerts: Alerts) -> None:
     """No message, but a log row with the reason."""
-    nobody = await alerts.alert(operation="merge")
-    await alerts.route()
+    nobody = await alerts.routed_alert(operation="merge")
     await alerts.setting()
-    over = await alerts.alert()
-    await alerts.route()
+    over = await alerts.routed_alert()
     await alerts.rows("SELECT pggit.resolve_alert(%s)", over)
     await alerts.route()
     for alert in (nobody, over):
@@ -241,8 +226,7 @@ async def test_acknowledging_what_is_over_or_was_told_to_nobody_is_logged(alerts
 async def test_two_sessions_that_acknowledge_and_resolve_at_once_take_turns(alerts: Alerts, database: str) -> None:
     """The second one waits, finds it done, and says so; one event of each kind is published."""
     await alerts.setting()
-    alert = await alerts.alert()
-    await alerts.route()
+    alert = await alerts.routed_alert()
     for call in ("acknowledge_alert", "resolve_alert"):
         statement = f"SELECT pggit.{call}(%s, 'ann')"
         async with await AsyncConnection.connect(database) as one, await AsyncConnection.connect(database) as two:

@@ -6,7 +6,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import AsyncConnection
 
 from pggit_alertd.acknowledger import Acknowledger
 from pggit_alertd.clock import SystemClock
@@ -56,12 +55,6 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - the acknowledger has no event for its tests
             await asyncio.sleep(0.01)
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Two replicas whose results for one destination are stored at the same instant: neither undoes the other's."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
@@ -25,23 +24,13 @@ WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '
 """
 
 
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Database]:
-    """Yield an open pool on the test's database."""
-    opened = Database(database)
-    await opened.open()
-    yield opened
-    await opened.close()
-
-
 async def test_failures_stored_at_the_same_instant_all_count(
     connection: AsyncConnection[tuple[Any, ...]], pool: Database, database: str
 ) -> None:
     """Three replicas store one failure each while the destination's row is held: together they open the breaker."""
     alerts = Alerts(connection)
     await alerts.setting()
-    await alerts.alert(count=12, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=12, alert_type="ANOMALY")
     workers = [store(pool, f"w{number}", breaker=RULE) for number in range(3)]
     claims = [(await each.claim(rooms(1, channels=("slack",)), take_expired=True))[0] for each in workers]
     first = (await workers[0].claim(rooms(1, channels=("slack",)), take_expired=True))[0]
@@ -71,8 +60,7 @@ async def test_an_ack_does_not_wait_for_a_row_that_somebody_holds(
     alerts = Alerts(connection)
     await alerts.setting()
     await alerts.setting("email")
-    await alerts.alert(count=12, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=12, alert_type="ANOMALY")
     mine = Store(pool, "w1", HandClock(), coalesce=False, breaker=BreakerRule(threshold=1, patience=0.05))
     lanes = rooms(1, channels=("slack", "email"))
     is_open = "SELECT channel, opened_at IS NOT NULL, paused_until IS NOT NULL FROM pggit.alert_destination ORDER BY 1"
@@ -104,8 +92,7 @@ async def test_an_endpoint_that_nothing_names_any_more_is_forgotten(
     alerts = Alerts(connection)
     assert await alerts.value("SELECT pggit.close_unused_breakers()") == 0
     setting = await alerts.setting()
-    await alerts.alert(alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(alert_type="ANOMALY")
     mine = store(pool, breaker=BreakerRule(threshold=1))
     claim = (await mine.claim(rooms(1, channels=("slack",)), take_expired=True))[0]
     await mine.acknowledge([ack(claim, Outcome.RETRY, verdict=Verdict.TRANSIENT, reason=Reason.SERVER_ERROR)])

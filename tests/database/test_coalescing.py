@@ -1,10 +1,6 @@
 """What travels in one message: groups, digests, quiet intervals, and the order of events."""
 
-from collections.abc import AsyncIterator
-from typing import Any
-
 import pytest
-from psycopg import AsyncConnection
 
 from pggit_alertd.database.pool import Database
 from pggit_alertd.model import Event, Outcome, Severity, Verdict
@@ -21,21 +17,6 @@ FROM pggit.alert_notification_settings AS s WHERE s.setting_id = %s RETURNING qu
 """
 
 
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Database]:
-    """Yield an open pool on the test's database."""
-    opened = Database(database)
-    await opened.open()
-    yield opened
-    await opened.close()
-
-
 async def event(alerts: Alerts, setting: int, alert_id: int, name: str, alert: str = "{}") -> int:
     """Queue one event of group g."""
     return int(await alerts.value(ROW, alert_id, f"ALERT: {alert_id}", name, alert, setting))
@@ -46,8 +27,7 @@ async def test_what_is_due_for_one_group_is_one_message(alerts: Alerts, pool: Da
     setting = await alerts.setting(severity="WARNING")
     for microseconds in (100_000, 450_000, 300_000):
         last = await alerts.alert(microseconds=microseconds)
-    await alerts.alert("merge")
-    await alerts.route()
+    await alerts.routed_alert("merge")
     digest, single = await store(pool, coalesce=True).claim(rooms(), take_expired=True)
     assert (digest.size, digest.setting_id, digest.alert.alert_id) == (3, setting, last - 2), (
         "its own alert is the first"
@@ -65,8 +45,7 @@ async def test_what_is_due_for_one_group_is_one_message(alerts: Alerts, pool: Da
 async def test_every_alert_keeps_its_row_and_its_log_row(alerts: Alerts, pool: Database) -> None:
     """A digest that is sent leaves four rows sent, each with a log row; three say whose message they travelled in."""
     await alerts.setting(severity="WARNING")
-    await alerts.alert(count=3)
-    await alerts.route()
+    await alerts.routed_alert(count=3)
     mine = store(pool, coalesce=True)
     (claim,) = await mine.claim(rooms(), take_expired=True)
     assert await mine.claim(rooms(), take_expired=True) == [], "what travels along is claimed too"
@@ -94,14 +73,12 @@ async def test_all_rows_of_a_message_share_its_fate(
 ) -> None:
     """Tried again, given up or handed back together; and together again with what has come since."""
     await alerts.setting(severity="WARNING")
-    await alerts.alert(count=2)
-    await alerts.route()
+    await alerts.routed_alert(count=2)
     mine = store(pool, coalesce=True)
     (claim,) = await mine.claim(rooms(), take_expired=True)
     await mine.acknowledge([ack(claim, outcome, detail="HTTP 503", verdict=Verdict.OK)])
     assert await alerts.queue("status, attempt, leader_id, claimed_by") == [(status, attempt, None, None)] * 2
-    await alerts.alert(count=1)
-    await alerts.route()
+    await alerts.routed_alert(count=1)
     (again,) = await mine.claim(rooms(), take_expired=True)
     assert again.size == (1 if status == "failed" else 3)
 
@@ -109,8 +86,7 @@ async def test_all_rows_of_a_message_share_its_fate(
 async def test_rows_of_a_vanished_worker_travel_alone(alerts: Alerts, pool: Database) -> None:
     """After its lease each row of a digest comes back by itself, is logged as lost, and a late ack changes none."""
     await alerts.setting(severity="WARNING")
-    await alerts.alert(count=3)
-    await alerts.route()
+    await alerts.routed_alert(count=3)
     gone, mine = store(pool, "gone", coalesce=True), store(pool, coalesce=True)
     (late,) = await gone.claim(rooms(), take_expired=True)
     await alerts.rows("UPDATE pggit.alert_notification_queue SET next_attempt_at = now()")
@@ -137,18 +113,15 @@ async def test_rows_without_a_group_travel_alone(alerts: Alerts, pool: Database)
 async def test_coalescing_can_be_switched_off(alerts: Alerts, pool: Database) -> None:
     """For the whole daemon, or for one setting by grouping by alert_id; a min_interval still makes digests."""
     await alerts.setting(severity="WARNING")
-    await alerts.alert(count=3)
-    await alerts.route()
+    await alerts.routed_alert(count=3)
     assert len(await store(pool, coalesce=False).claim(rooms(), take_expired=True)) == 3
     await alerts.rows("DELETE FROM pggit.alert_notification_queue")
     await alerts.rows("UPDATE pggit.alert_notification_settings SET group_by = '{alert_id}'")
-    await alerts.alert("merge", count=3)
-    await alerts.route()
+    await alerts.routed_alert("merge", count=3)
     assert len(await store(pool, coalesce=True).claim(rooms(), take_expired=True)) == 3
     await alerts.rows("DELETE FROM pggit.alert_notification_queue")
     await alerts.rows("UPDATE pggit.alert_notification_settings SET group_by = '{}', min_interval = '1 h'")
-    await alerts.alert("rollback", count=3)
-    await alerts.route()
+    await alerts.routed_alert("rollback", count=3)
     assert [claim.size for claim in await store(pool, coalesce=False).claim(rooms(), take_expired=True)] == [3]
 
 
@@ -169,8 +142,7 @@ async def test_group_by_makes_the_key(alerts: Alerts, group_by: str, key: str) -
     await alerts.setting()
     await alerts.rows("UPDATE pggit.alert_notification_settings SET group_by = %s::text[]", group_by)
     assert any("groups by something unknown" in notice for notice in alerts.notices) == (group_by == "{nonsense}")
-    await alerts.alert(alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(alert_type="ANOMALY")
     assert await alerts.queue("group_key") == [(key,)]
 
 
@@ -186,21 +158,17 @@ async def test_min_interval_tells_the_first_at_once_and_then_one_digest(alerts: 
     await alerts.setting(severity="WARNING")
     await alerts.rows("UPDATE pggit.alert_notification_settings SET min_interval = '10 min'")
     one, two = store(pool, coalesce=True), store(pool, "w2", coalesce=True)
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     (first,) = await one.claim(rooms(), take_expired=True)
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     assert await two.claim(rooms(), take_expired=True) == [], "the first is still on its way"
     await one.acknowledge([ack(first)])
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     assert await one.claim(rooms(), take_expired=True) == []
     due = await one.next_due(rooms())
     assert due is not None
     assert 590 < due <= 600
-    await alerts.alert("merge")
-    await alerts.route()
+    await alerts.routed_alert("merge")
     (other,) = await one.claim(rooms(), take_expired=True)
     assert other.alert.operation_type == "merge", "another group is not quiet"
     await alerts.rows("UPDATE pggit.alert_group SET quiet_until = now()")
@@ -215,14 +183,12 @@ async def test_the_first_of_a_quiet_group_may_be_tried_again(alerts: Alerts, poo
     await alerts.setting(severity="WARNING")
     await alerts.rows("UPDATE pggit.alert_notification_settings SET min_interval = '10 min'")
     mine = store(pool, coalesce=True)
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     for outcome in (Outcome.RETRY, Outcome.RELEASED, Outcome.RETRY):
         (claim,) = await mine.claim(rooms(), take_expired=True)
         await mine.acknowledge([ack(claim, outcome)])
     # One that slipped in before the group was quiet.
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     await alerts.rows("UPDATE pggit.alert_notification_queue SET next_attempt_at = now()")
     (claim,) = await mine.claim(rooms(), take_expired=True)
     assert (claim.alert.alert_id, claim.size) == (1, 2), "it travels along rather than wait"
@@ -346,8 +312,7 @@ async def test_a_storm_is_few_messages_with_bounded_memory(alerts: Alerts, pool:
 async def test_an_expired_row_is_given_up_alone(alerts: Alerts, pool: Database) -> None:
     """It takes no part in a digest; and a digest that fails for its leader's horizon goes on with the younger rows."""
     await alerts.setting(severity="WARNING")
-    await alerts.alert(count=3)
-    await alerts.route()
+    await alerts.routed_alert(count=3)
     mine = store(pool, coalesce=True)
     first = "UPDATE pggit.alert_notification_queue SET give_up_at = now() + {} WHERE alert_id = 1"
     await alerts.rows(first.format("interval '1 s'"))
@@ -367,8 +332,7 @@ async def test_a_page_is_not_hushed_by_routine_notifications(alerts: Alerts, poo
     await alerts.rows("UPDATE pggit.alert_notification_settings SET min_interval = '1 h'")
     mine = store(pool, coalesce=True)
     for severity in ("WARNING", "CRITICAL"):
-        await alerts.alert(severity=severity)
-        await alerts.route()
+        await alerts.routed_alert(severity=severity)
         (claim,) = await mine.claim(rooms(), take_expired=True)
         assert claim.alert.severity == severity
 
@@ -378,8 +342,7 @@ async def test_pages_and_routine_of_one_group_are_claimed_together_once(alerts: 
     await alerts.setting()
     await alerts.rows("UPDATE pggit.alert_notification_settings SET min_interval = '1 h'")
     await alerts.alert(count=2)
-    await alerts.alert(count=3, severity="CRITICAL")
-    await alerts.route()
+    await alerts.routed_alert(count=3, severity="CRITICAL")
     mine = store(pool, coalesce=True)
     claims = await mine.claim(rooms(), take_expired=True)
     assert sorted(claim.size for claim in claims) == [2, 3]
@@ -415,11 +378,9 @@ async def test_a_group_is_not_quiet_when_nobody_was_told(alerts: Alerts, pool: D
     await alerts.setting(severity="WARNING")
     await alerts.rows("UPDATE pggit.alert_notification_settings SET min_interval = '1 h'")
     mine = store(pool, coalesce=True)
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     (first,) = await mine.claim(rooms(), take_expired=True)
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     assert await mine.claim(rooms(), take_expired=True) == []
     await mine.acknowledge([ack(first, Outcome.FAILED, verdict=Verdict.OK)])
     (second,) = await mine.claim(rooms(), take_expired=True)

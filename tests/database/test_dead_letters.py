@@ -4,7 +4,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import AsyncConnection
 
 from pggit_alertd.database import queries
 from support.alerts import Alerts
@@ -12,16 +11,9 @@ from support.alerts import Alerts
 pytestmark = pytest.mark.servers
 
 
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
 async def dead(alerts: Alerts, *, reason: str = "expired", ago: str = "0 s", **alert: Any) -> int:
     """Raise and route an alert for the only setting; return its notification, given up as the daemon gives up."""
-    await alerts.alert(**alert)
-    await alerts.route()
+    await alerts.routed_alert(**alert)
     return int(
         await alerts.value(
             """
@@ -51,8 +43,7 @@ async def test_where_nothing_failed_there_is_no_dead_letter(alerts: Alerts) -> N
     """Empty tables, and rows that wait or are sent, yield nothing with any filter."""
     assert await found(alerts) == []
     await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     assert await found(alerts) == []
     await alerts.rows("UPDATE pggit.alert_notification_queue SET status = 'sent', processed_at = now()")
     assert await found(alerts, "p_channel => 'slack'") == []
@@ -88,8 +79,7 @@ async def test_every_filter_narrows_the_list(alerts: Alerts) -> None:
 async def test_what_routing_refused_is_listed_with_its_reason(alerts: Alerts) -> None:
     """An alert whose setting is broken is a dead letter from the start, and the log's reason is found."""
     await alerts.setting(config={})
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     assert await alerts.rows("SELECT reason, attempts, severity FROM pggit.dead_letters()") == [
         ("invalid_setting", 0, "WARNING")
     ]
@@ -101,8 +91,7 @@ async def test_a_bulk_replay_says_of_each_what_became_of_it(alerts: Alerts) -> N
     """Good ones are due again once; unknown, NULL, unfinished and repeated numbers are named and change nothing."""
     await alerts.setting()
     first, second = await dead(alerts), await dead(alerts)
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     waiting = (await alerts.queue("queue_id"))[-1][0]
     rows = await alerts.rows(
         "SELECT * FROM pggit.replay_notifications(%s)", [second, first, first, waiting, 10**9, None]
@@ -194,11 +183,10 @@ async def test_a_discarded_notification_is_no_dead_letter_any_more(alerts: Alert
 async def test_discarding_needs_a_reason_and_a_dead_letter(alerts: Alerts) -> None:
     """No reason is an error; numbers that are unknown, NULL or not failed are named and change nothing."""
     await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     waiting = (await alerts.queue("queue_id"))[0][0]
     for reason in (None, "", " \t"):
-        with pytest.raises(psycopg.errors.InvalidParameterValue, match="a reason is needed"):
+        with pytest.raises(psycopg.errors.InvalidParameterValue, match="p_reason is empty, it must say why"):
             await alerts.rows("SELECT * FROM pggit.discard_notifications(%s, %s)", [waiting], reason)
     assert await alerts.rows("SELECT * FROM pggit.discard_notifications(%s, 'why')", [waiting, 10**9, None]) == [
         (waiting, False, f"notification {waiting} is pending, not failed"),

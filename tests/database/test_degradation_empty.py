@@ -1,19 +1,10 @@
 """Degradation where there is nothing: an empty installation, NULL and unknown names, metrics in no histogram."""
 
-from typing import Any
-
 import pytest
-from psycopg import AsyncConnection
 
 from support.alerts import Alerts
 
 pytestmark = pytest.mark.servers
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
 
 
 async def test_an_empty_installation_is_insufficient_not_stable(alerts: Alerts) -> None:

@@ -18,8 +18,7 @@ async def test_every_kind_of_alert_reaches_slack(
     """An alert that a job raises beside the demo's work is waiting first, then on its way, and not from before."""
     alerts = Alerts(connection)
     await connection.execute(SETTINGS, {"slack": WEBHOOK})
-    before = await alerts.alert()
-    await alerts.route()
+    before = await alerts.routed_alert()
     await alerts.alert(alert_type=alert_type)
     with psycopg.connect(database, autocommit=True) as looking:
         raised = progress(looking, before)

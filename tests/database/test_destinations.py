@@ -1,46 +1,19 @@
 """Destinations and their circuit breakers: when one opens, who may probe it, what its waiting rows do meanwhile."""
 
-import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from psycopg import AsyncConnection
 
 from pggit_alertd.database.pool import Database
-from pggit_alertd.model import Claim, Outcome, Reason, Verdict
-from pggit_alertd.store import BreakerRule, Lane, Store
+from pggit_alertd.model import Outcome, Reason, Verdict
+from pggit_alertd.store import Lane
 from support.alerts import PAGERDUTY, Alerts
+from support.breakers import LATER, RULE, WAIT, fail
 from support.claims import ack, rooms, store
 
 pytestmark = pytest.mark.servers
 
-RULE = BreakerRule(threshold=3, base=10.0, cap=60.0, condemned=900.0)
 STATE = "SELECT opened_at IS NOT NULL, open_count, open_reason, consecutive_failures FROM pggit.alert_destination"
-WAIT = "SELECT extract(EPOCH FROM open_until - now())::float8 FROM pggit.alert_destination"
-LATER = "UPDATE pggit.alert_destination SET open_until = now()"
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Database]:
-    """Yield an open pool on the test's database."""
-    opened = Database(database)
-    await opened.open()
-    yield opened
-    await opened.close()
-
-
-async def fail(mine: Store, claims: list[Claim], verdict: Verdict = Verdict.TRANSIENT) -> None:
-    """Acknowledge claims as failed, to be tried again at once."""
-    reason = Reason.SERVER_ERROR if verdict is Verdict.TRANSIENT else Reason.AUTH
-    await mine.acknowledge([ack(c, Outcome.RETRY, verdict=verdict, detail="HTTP 503", reason=reason) for c in claims])
 
 
 async def test_it_opens_after_failures_in_a_row_and_each_failed_probe_doubles_the_wait(
@@ -48,8 +21,7 @@ async def test_it_opens_after_failures_in_a_row_and_each_failed_probe_doubles_th
 ) -> None:
     """Three failures open it; then one row at a time goes through, on one replica; a success closes it."""
     await alerts.setting()
-    await alerts.alert(count=30, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=30, alert_type="ANOMALY")
     mine, other = store(pool, breaker=RULE), store(pool, "w2", breaker=RULE)
     claims = await mine.claim(rooms(2, channels=("slack",)), take_expired=True)
     await fail(mine, claims[:2])
@@ -80,8 +52,7 @@ async def test_it_opens_after_failures_in_a_row_and_each_failed_probe_doubles_th
 async def test_a_refusal_that_only_people_can_mend_opens_it_at_once(alerts: Alerts, pool: Database) -> None:
     """One such answer is enough, and the wait is long; a refused message or mailbox says nothing against it."""
     await alerts.setting()
-    await alerts.alert(count=9, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=9, alert_type="ANOMALY")
     mine = store(pool, breaker=RULE)
     claims = await mine.claim(rooms(), take_expired=True)
     await mine.acknowledge([ack(c, Outcome.FAILED, verdict=Verdict.OK) for c in claims[:5]])
@@ -94,8 +65,7 @@ async def test_a_refusal_that_only_people_can_mend_opens_it_at_once(alerts: Aler
 async def test_what_was_in_flight_when_it_opened_does_not_prolong_it(alerts: Alerts, pool: Database) -> None:
     """Late failures of claims from before change nothing; a late success closes it."""
     await alerts.setting()
-    await alerts.alert(count=8, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=8, alert_type="ANOMALY")
     mine = store(pool, breaker=RULE)
     claims = await mine.claim(rooms(8), take_expired=True)
     await fail(mine, claims[:3])
@@ -109,8 +79,7 @@ async def test_what_was_in_flight_when_it_opened_does_not_prolong_it(alerts: Ale
 async def test_failures_before_the_last_success_do_not_count(alerts: Alerts, pool: Database) -> None:
     """In one batch of results, only what failed after the last that was in order is in a row."""
     await alerts.setting()
-    await alerts.alert(count=6, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=6, alert_type="ANOMALY")
     mine = store(pool, breaker=RULE)
     claims = await mine.claim(rooms(), take_expired=True)
     outcomes = [Outcome.RETRY, Outcome.RETRY, Outcome.RETRY, Outcome.SENT, Outcome.RETRY, Outcome.RETRY]
@@ -128,8 +97,7 @@ async def test_a_probe_whose_worker_vanished_or_that_asked_nothing_gives_its_tur
 ) -> None:
     """After the lease somebody else probes; a claim handed back unsent frees the turn at once."""
     await alerts.setting()
-    await alerts.alert(count=5, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=5, alert_type="ANOMALY")
     mine, other = store(pool, breaker=RULE), store(pool, "w2", breaker=RULE)
     await fail(mine, await mine.claim(rooms(3), take_expired=True))
     await alerts.rows(LATER)
@@ -147,8 +115,7 @@ async def test_pages_and_routine_share_one_probe(alerts: Alerts, pool: Database)
     """A half-open destination gets one row in all, the page first."""
     await alerts.setting()
     await alerts.alert(count=3, alert_type="ANOMALY")
-    await alerts.alert("merge", severity="CRITICAL", count=2)
-    await alerts.route()
+    await alerts.routed_alert("merge", severity="CRITICAL", count=2)
     mine = store(pool, breaker=RULE)
     await fail(mine, [c for c in await mine.claim(rooms(2), take_expired=True) if c.alert.severity == "WARNING"])
     await fail(mine, await mine.claim(rooms(1), take_expired=True))
@@ -168,8 +135,7 @@ async def test_a_full_destination_leaves_the_others_their_slots(alerts: Alerts, 
         " FROM generate_series(1, 10000) AS n, pggit.alert_notification_settings AS s WHERE s.setting_id = %s",
         settings[0],
     )
-    await alerts.alert(count=50, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=50, alert_type="ANOMALY")
     keys = await alerts.column("SELECT destination_key FROM pggit.alert_notification_settings ORDER BY setting_id")
     mine = store(pool)
     full = {Lane("slack", rooms()[1].urgency, keys[0]): 0}
@@ -185,8 +151,7 @@ async def test_a_budget_is_shared_out_evenly(alerts: Alerts, pool: Database) -> 
     """When less is left than all destinations have slots for, each gets its turn; pages have a budget of their own."""
     settings = [await alerts.setting(config={"webhook": f"https://hooks.slack.com/services/T/B/{n}"}) for n in range(3)]
     await alerts.alert(count=20, alert_type="ANOMALY")
-    await alerts.alert("merge", severity="CRITICAL", count=5)
-    await alerts.route()
+    await alerts.routed_alert("merge", severity="CRITICAL", count=5)
     claims = await store(pool).claim(rooms(10, channels=("slack",), budget=6), take_expired=True)
     routine = [claim.setting_id or 0 for claim in claims if claim.alert.severity == "WARNING"]
     assert len(claims) == 12
@@ -197,8 +162,7 @@ async def test_a_setting_that_moves_takes_what_waits_along(alerts: Alerts, pool:
     """A mended webhook frees its rows from the old one's breaker at once; other settings' rows stay where they are."""
     moved = await alerts.setting()
     stays = await alerts.setting()
-    await alerts.alert(count=5, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=5, alert_type="ANOMALY")
     mine = store(pool, breaker=RULE)
     claims = await mine.claim(rooms(3), take_expired=True)
     await mine.acknowledge([ack(c, Outcome.RETRY, verdict=Verdict.CONDEMNED, delay=600.0) for c in claims])
@@ -217,8 +181,7 @@ async def test_what_was_under_way_when_its_setting_moved_follows_it(alerts: Aler
     """A result stored after the move leaves its row at the old, broken endpoint; upkeep takes it to the new one."""
     moved = await alerts.setting()
     stays = await alerts.setting()
-    await alerts.alert(count=3, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=3, alert_type="ANOMALY")
     mine = store(pool, breaker=RULE)
     claims = await mine.claim(rooms(), take_expired=True)
     await alerts.rows(
@@ -249,8 +212,7 @@ async def test_what_waits_too_long_behind_an_open_breaker_is_given_up(alerts: Al
     """Its horizon over, a row ends as failed with the destination's error; younger rows and other endpoints wait on."""
     await alerts.setting()
     await alerts.setting("pagerduty", PAGERDUTY)
-    await alerts.alert(count=4, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=4, alert_type="ANOMALY")
     mine = store(pool, breaker=RULE)
     await fail(mine, await mine.claim(rooms(3, channels=("slack",)), take_expired=True))
     assert await mine.tend_destinations() == (0, 0)
@@ -266,85 +228,6 @@ async def test_what_waits_too_long_behind_an_open_breaker_is_given_up(alerts: Al
     assert await mine.tend_destinations() == (0, 0)
 
 
-async def with_fallback(alerts: Alerts) -> tuple[int, int]:
-    """Insert a Slack setting whose fallback is a PagerDuty one that matches nothing by itself."""
-    first = await alerts.setting()
-    second = await alerts.setting("pagerduty", PAGERDUTY, pattern="matches nothing")
-    await alerts.rows(
-        "UPDATE pggit.alert_notification_settings SET fallback_setting_id = %s WHERE setting_id = %s", second, first
-    )
-    return first, second
-
-
-async def test_a_page_that_failed_goes_to_the_fallback_and_says_why(alerts: Alerts, pool: Database) -> None:
-    """Once, with the broken destination and its error in the note; what is not critical stays failed."""
-    _, second = await with_fallback(alerts)
-    page = await alerts.alert(severity="CRITICAL")
-    await alerts.alert("merge")
-    await alerts.route()
-    mine = store(pool, breaker=RULE)
-    claims = await mine.claim(rooms(), take_expired=True)
-    await mine.acknowledge([ack(c, Outcome.FAILED, verdict=Verdict.OK, detail="HTTP 400: no_text.") for c in claims])
-    assert await mine.tend_destinations() == (0, 1)
-    assert await mine.tend_destinations() == (0, 0)
-    (rescue,) = await mine.claim(rooms(), take_expired=True)
-    assert (rescue.alert.alert_id, rescue.setting_id, rescue.channel) == (page, second, "pagerduty")
-    assert rescue.alert.note is not None
-    assert rescue.alert.note.startswith("Sent here because slack ")
-    assert rescue.alert.note.endswith("can't deliver it: HTTP 400: no_text.")
-    assert 86_000 < rescue.give_up_in <= 86_400
-    assert ("released", "fallback") in await alerts.log("status, reason")
-
-
-async def test_a_page_behind_an_open_breaker_does_not_wait(alerts: Alerts, pool: Database) -> None:
-    """It goes to the fallback at once, and is still delivered where it was meant to go when that is back."""
-    await with_fallback(alerts)
-    await alerts.alert(count=3, alert_type="ANOMALY")
-    await alerts.route()
-    mine = store(pool, breaker=RULE)
-    await fail(mine, await mine.claim(rooms(3, channels=("slack",)), take_expired=True))
-    await alerts.alert("merge", severity="CRITICAL")
-    await alerts.route()
-    assert await mine.tend_destinations() == (0, 1)
-    (rescue,) = await mine.claim(rooms(), take_expired=True)
-    assert rescue.channel == "pagerduty"
-    await alerts.rows(LATER)
-    (probe,) = await mine.claim(rooms(), take_expired=True)
-    assert (probe.channel, probe.alert.operation_type) == ("slack", "merge")
-
-
-async def test_fallbacks_that_lead_nowhere_do_nothing(alerts: Alerts, pool: Database) -> None:
-    """Disabled, broken, deleted, its own, or told already: no row, no error; a circle of two ends after one round."""
-    first, second = await with_fallback(alerts)
-    mine = store(pool, breaker=RULE)
-    change = "UPDATE pggit.alert_notification_settings SET {} WHERE setting_id = %s"
-    for statement, restore in (
-        ("enabled = FALSE", "enabled = TRUE"),
-        ("config = '{}'", f"config = '{json.dumps(PAGERDUTY)}'"),
-    ):
-        await alerts.rows(change.format(statement), second)
-        await alerts.alert(severity="CRITICAL")
-        await alerts.route()
-        await mine.acknowledge(
-            [ack(c, Outcome.FAILED, verdict=Verdict.OK) for c in await mine.claim(rooms(), take_expired=True)]
-        )
-        assert await mine.tend_destinations() == (0, 0)
-        await alerts.rows("DELETE FROM pggit.alert_notification_queue")
-        await alerts.rows(change.format(restore), second)
-    await alerts.rows(change.format("fallback_setting_id = setting_id"), first)
-    assert "is its own fallback" in alerts.notices[-1]
-    await alerts.rows(change.format(f"fallback_setting_id = {second}"), first)
-    await alerts.rows(change.format(f"fallback_setting_id = {first}"), second)
-    await alerts.alert(severity="CRITICAL")
-    await alerts.route()
-    for expected in (1, 0):
-        claims = await mine.claim(rooms(), take_expired=True)
-        assert len(claims) == 1
-        await mine.acknowledge([ack(c, Outcome.FAILED, verdict=Verdict.OK) for c in claims])
-        assert await mine.tend_destinations() == (0, expected)
-    assert await mine.claim(rooms(), take_expired=True) == []
-
-
 async def test_upkeep_of_nothing_does_nothing(alerts: Alerts, pool: Database) -> None:
     """On an empty database, and asked for nothing, both functions return 0."""
     assert await store(pool).tend_destinations() == (0, 0)
@@ -356,8 +239,7 @@ async def test_upkeep_of_nothing_does_nothing(alerts: Alerts, pool: Database) ->
 async def test_broken_destinations_are_named_with_their_reason(alerts: Alerts, pool: Database) -> None:
     """An open breaker and a pause are told apart; a healthy destination is not listed; a restart probes at once."""
     await alerts.setting()
-    await alerts.alert(count=3, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=3, alert_type="ANOMALY")
     mine = store(pool, breaker=RULE)
     claims = await mine.claim(rooms(3), take_expired=True)
     await mine.acknowledge([ack(claims[0])])
@@ -377,8 +259,7 @@ async def test_a_full_lane_takes_no_probe(alerts: Alerts, pool: Database) -> Non
     """While this replica's slots for the destination are in use, the probe is left to others."""
     await alerts.setting()
     await alerts.alert(count=3, alert_type="ANOMALY")
-    await alerts.alert("merge", alert_type="ANOMALY", count=3)
-    await alerts.route()
+    await alerts.routed_alert("merge", alert_type="ANOMALY", count=3)
     mine, other = store(pool, breaker=RULE), store(pool, "w2", breaker=RULE)
     claims = await mine.claim(rooms(3), take_expired=True)
     await fail(mine, claims)
@@ -391,8 +272,7 @@ async def test_a_full_lane_takes_no_probe(alerts: Alerts, pool: Database) -> Non
 async def test_a_probe_that_is_told_to_wait_leaves_its_turn(alerts: Alerts, pool: Database) -> None:
     """Answered 429, the breaker stays open, but the next probe is due when the pause is over, not with the lease."""
     await alerts.setting()
-    await alerts.alert(count=3, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=3, alert_type="ANOMALY")
     mine = store(pool, breaker=RULE)
     await fail(mine, await mine.claim(rooms(3), take_expired=True))
     await alerts.rows(LATER)
@@ -403,105 +283,13 @@ async def test_a_probe_that_is_told_to_wait_leaves_its_turn(alerts: Alerts, pool
     assert again.probing
 
 
-async def test_a_page_behind_a_long_pause_does_not_wait(alerts: Alerts, pool: Database) -> None:
-    """A receiver that asks for an hour is as good as broken: the fallback hears; a short pause is waited out."""
-    await with_fallback(alerts)
-    await alerts.alert(severity="CRITICAL", count=2)
-    await alerts.route()
-    mine = store(pool, breaker=RULE)
-    (claim,) = await mine.claim(rooms(1, channels=("slack",)), take_expired=True)
-    await mine.pause(claim, 30.0)
-    assert await mine.tend_destinations() == (0, 0)
-    await mine.pause(claim, 3600.0)
-    assert await mine.tend_destinations() == (0, 2)
-
-
-async def test_a_page_that_fails_for_minutes_goes_to_the_fallback(alerts: Alerts, pool: Database) -> None:
-    """Though its destination works for others: five minutes are enough."""
-    await with_fallback(alerts)
-    await alerts.alert(severity="CRITICAL")
-    await alerts.route()
-    mine = store(pool, breaker=RULE)
-    (claim,) = await mine.claim(rooms(channels=("slack",)), take_expired=True)
-    await mine.acknowledge([ack(claim, Outcome.RETRY, verdict=Verdict.NOTHING, detail="HTTP 500", delay=60.0)])
-    assert await mine.tend_destinations() == (0, 0)
-    await alerts.rows("UPDATE pggit.alert_notification_queue SET created_at = now() - interval '6 min'")
-    assert await mine.tend_destinations() == (0, 1)
-
-
-async def test_what_a_disabled_setting_holds_is_not_sent_another_way(alerts: Alerts, pool: Database) -> None:
-    """Switched off is switched off, the breaker open or not."""
-    first, _ = await with_fallback(alerts)
-    await alerts.alert(severity="CRITICAL", count=3)
-    await alerts.route()
-    mine = store(pool, breaker=RULE)
-    await fail(mine, await mine.claim(rooms(3, channels=("slack",)), take_expired=True))
-    await alerts.rows("UPDATE pggit.alert_notification_settings SET enabled = FALSE WHERE setting_id = %s", first)
-    assert await mine.tend_destinations() == (0, 0)
-
-
 async def test_a_vanished_workers_row_is_given_up_too(alerts: Alerts, pool: Database) -> None:
     """Behind an open breaker nobody takes over its lease, and its horizon still ends."""
     await alerts.setting()
-    await alerts.alert(count=3, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=3, alert_type="ANOMALY")
     mine = store(pool, breaker=RULE)
     claims = await mine.claim(rooms(3), take_expired=True)
     await mine.acknowledge([ack(claims[0], Outcome.RETRY, verdict=Verdict.CONDEMNED)])
     await alerts.rows("UPDATE pggit.alert_notification_queue SET give_up_at = now(), next_attempt_at = now()")
     assert await mine.tend_destinations() == (3, 0)
     assert await alerts.queue("status, claimed_by") == [("failed", None)] * 3
-
-
-async def test_a_pause_that_tells_no_time_grows_for_all_replicas_until_something_gets_through(
-    alerts: Alerts, pool: Database
-) -> None:
-    """30, 60, 120, 240, 480, 480 s, whichever replica hears it; refusals together are one; a success begins anew."""
-    await alerts.setting("pagerduty", PAGERDUTY)
-    await alerts.alert(severity="CRITICAL")
-    await alerts.route()
-    mine, other = store(pool), store(pool, "w2")
-    (claim,) = await mine.claim(rooms(), take_expired=True)
-    left = "SELECT round(extract(EPOCH FROM paused_until - now()))::integer FROM pggit.alert_destination"
-
-    async def elapse() -> None:
-        """Let the pause be over, as if its time had passed."""
-        await alerts.rows(
-            """
-            UPDATE pggit.alert_destination
-            SET paused_since = paused_since - (paused_until - now()), paused_until = now(),
-                last_success_at = last_success_at - (paused_until - now())
-            """
-        )
-
-    for turn, expected in enumerate((30, 60, 120, 240, 480, 480)):
-        await (mine, other)[turn % 2].pause(claim, 30.0, grows=True)
-        await (other, mine)[turn % 2].pause(claim, 30.0, grows=True)
-        assert abs(await alerts.value(left) - expected) <= 1
-        await elapse()
-    await mine.pause(claim, 3.0)
-    assert abs(await alerts.value(left) - 3) <= 1
-    await elapse()
-    await mine.acknowledge([ack(claim, finished_at=claim.claimed_at + timedelta(minutes=1))])
-    await other.pause(claim, 30.0, grows=True)
-    assert abs(await alerts.value(left) - 30) <= 1
-
-
-async def test_a_growing_pause_forgets_what_was_long_ago(alerts: Alerts, pool: Database) -> None:
-    """A pause that ended an hour ago makes the next one no longer."""
-    await alerts.setting("pagerduty", PAGERDUTY)
-    await alerts.alert(severity="CRITICAL")
-    await alerts.route()
-    mine = store(pool)
-    (claim,) = await mine.claim(rooms(), take_expired=True)
-    await alerts.rows(
-        """
-        INSERT INTO pggit.alert_destination (destination_key, channel, recipient, paused_since, paused_until)
-        VALUES (%s, 'pagerduty', 'service', now() - interval '2 hours', now() - interval '1 hour')
-        """,
-        claim.destination_key,
-    )
-    await mine.pause(claim, 30.0, grows=True)
-    assert await alerts.value(
-        "SELECT paused_until - now() BETWEEN interval '29 s' AND interval '30 s' FROM pggit.alert_destination"
-    )

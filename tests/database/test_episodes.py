@@ -1,7 +1,6 @@
 """Episodes: which alerts belong together, race-free among routers, and that no open transaction holds up a page."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
@@ -17,12 +16,6 @@ GROUP BY ep.episode_id ORDER BY ep.episode_id
 """
 
 
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
 async def age(alerts: Alerts, interval: str) -> None:
     """Let time pass for everything that was routed so far."""
     await alerts.rows("UPDATE pggit.alert_episode_member SET occurred_at = occurred_at - %s::interval", interval)
@@ -34,8 +27,7 @@ async def test_alerts_of_one_operation_and_type_are_one_episode(alerts: Alerts) 
     await alerts.setting()
     await alerts.alert(count=3)
     await alerts.alert(alert_type="ANOMALY")
-    await alerts.alert(operation="merge")
-    await alerts.route()
+    await alerts.routed_alert(operation="merge")
     await alerts.alert()
     await alerts.rows("INSERT INTO pggit.branches (branch_name, created_by) VALUES ('feature/x', 'app')")
     await alerts.rows(
@@ -57,8 +49,7 @@ async def test_alerts_of_one_operation_and_type_are_one_episode(alerts: Alerts) 
 async def test_an_alert_that_is_routed_again_keeps_its_episode(alerts: Alerts) -> None:
     """Escalation and notify_on_alert route an alert once more; also after its episode is over it stays in there."""
     await alerts.setting()
-    alert = await alerts.alert()
-    await alerts.route()
+    alert = await alerts.routed_alert()
     assert await alerts.value("SELECT pggit.resolve_alert(%s)", alert) is True
     await alerts.route()
     await alerts.rows("SELECT pggit.notify_on_alert(%s)", alert)
@@ -70,18 +61,14 @@ async def test_an_alert_that_is_routed_again_keeps_its_episode(alerts: Alerts) -
 async def test_the_next_alert_after_the_end_opens_a_new_episode(alerts: Alerts) -> None:
     """Resolved by hand, or silent for longer than the policy says: then the next alert is another incident."""
     await alerts.setting()
-    first = await alerts.alert()
-    await alerts.route()
+    first = await alerts.routed_alert()
     assert await alerts.value("SELECT pggit.resolve_alert(%s, 'ann', 'restarted')", first) is True
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     await age(alerts, "23 hours")
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     assert [row[5] for row in await alerts.rows(EPISODES)] == [1, 2], "within the silence it goes on"
     await age(alerts, "24 hours 1 second")
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     assert [(row[3], row[5]) for row in await alerts.rows(EPISODES)] == [("by_hand", 1), ("silent", 2), (None, 1)]
     await alerts.route()
     notes = await alerts.column("SELECT note FROM pggit.alert_lifecycle_event ORDER BY lifecycle_event_id")
@@ -137,16 +124,14 @@ async def test_an_open_transaction_that_holds_the_episode_delays_no_page(alerts:
         await alerts.alert()
         assert await alerts.route() == (1, 1, 0)
         await user.commit()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     assert [(row[4], row[5]) for row in await alerts.rows(EPISODES)] == [(False, 2), (True, 1)]
     async with await AsyncConnection.connect(database) as user:
         await user.execute("SELECT pggit.resolve_alert(%s)", (first,))
         await alerts.alert()
         assert await alerts.route() == (1, 1, 0)
         await user.rollback()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     assert [(row[4], row[5]) for row in await alerts.rows(EPISODES)] == [(False, 3), (True, 1), (True, 1)]
 
 
@@ -155,8 +140,7 @@ async def test_an_alert_routed_while_its_episode_is_resolved_is_never_told_as_ov
 ) -> None:
     """An alert that joined and is not committed yet makes the recovery job leave the episode open."""
     await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     await age(alerts, "1 hour")
     await alerts.metric("commit", 50)
     await alerts.alert()
@@ -195,8 +179,7 @@ async def test_retention_takes_old_episodes_and_leaves_open_ones(alerts: Alerts)
     await age(alerts, "100 days")
     await alerts.rows("UPDATE pggit.alert_episode SET closed_at = closed_at - interval '100 days'")
     await alerts.rows("UPDATE pggit.alert_lifecycle_event SET occurred_at = occurred_at - interval '100 days'")
-    young = await alerts.alert(operation="young")
-    await alerts.route()
+    young = await alerts.routed_alert(operation="young")
     await alerts.rows("SELECT pggit.resolve_alert(%s)", young)
     removed = dict(await alerts.rows("SELECT relation, deleted FROM pggit.purge_notifications() WHERE deleted > 0"))
     assert removed == {"alert_episode_member": 2, "alert_episode": 1, "alert_lifecycle_event": 1}

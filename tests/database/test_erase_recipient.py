@@ -1,10 +1,7 @@
 """A person's mail address is forgotten: in settings, in everything that was kept, and by the record of it."""
 
-from typing import Any
-
 import psycopg
 import pytest
-from psycopg import AsyncConnection
 
 from support.alerts import Alerts
 
@@ -20,12 +17,6 @@ TABLES = [
 ]
 
 
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
 async def erase(alerts: Alerts, address: str | None = ADDRESS) -> dict[str, int]:
     """Erase, and return what was touched, without what was not."""
     rows = await alerts.rows("SELECT relation, touched FROM pggit.erase_recipient(%s)", address)
@@ -37,8 +28,7 @@ async def test_the_address_is_gone_from_everywhere(alerts: Alerts) -> None:
     kept = await alerts.setting("email", {"to": ["ann@example.com", ADDRESS.lower()], "cc": ADDRESS, "note": 7})
     alone = await alerts.setting("email", {"email": f" {ADDRESS} "}, severity="CRITICAL")
     await alerts.rows("UPDATE pggit.alert_notification_settings SET name = %s", f"for {ADDRESS}")
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     await alerts.rows(
         "UPDATE pggit.alert_notification_queue SET error_message = %s, message = %s,"
         " alert = alert || jsonb_build_object('user_name', %s::text), settled = ARRAY["
@@ -108,7 +98,9 @@ async def test_what_only_a_person_can_mend_is_counted(alerts: Alerts) -> None:
 @pytest.mark.parametrize("address", [None, "", "bob", "@", "a@b c", "a@b,c@d", 'a"@b', "%@%\\"])
 async def test_what_is_no_address_is_refused_without_being_repeated(alerts: Alerts, address: str | None) -> None:
     """NULL and anything but one address is an error that does not echo it."""
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match="that is not a mail address"):
+    with pytest.raises(
+        psycopg.errors.InvalidParameterValue, match="p_address is something else, it must be one mail address"
+    ):
         await erase(alerts, address)
 
 

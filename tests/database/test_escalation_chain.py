@@ -17,12 +17,6 @@ QUEUED = "alert_id, setting_id, event, urgency, alert ->> 'note'"
 STATE = "SELECT chain, position, setting_id, due_at > now(), ended_reason FROM pggit.alert_escalation ORDER BY chain"
 
 
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
 async def chain(alerts: Alerts, steps: int = 3, name: str = "payments") -> list[int]:
     """Make a chain whose first setting hears of CRITICAL alerts and whose others are reached by escalation only."""
     settings = [await alerts.setting(severity="CRITICAL")]
@@ -49,7 +43,7 @@ async def test_nothing_to_escalate_is_nothing_done(alerts: Alerts) -> None:
     """Empty tables, NULL, unknown alerts and wrong limits have defined answers."""
     assert await alerts.value(STEP) == 0
     for limit in ("NULL", "0", "-1"):
-        with pytest.raises(Exception, match="needs a limit of at least 1"):
+        with pytest.raises(Exception, match="it must be one at least"):
             await alerts.rows(f"SELECT pggit.escalate_unacknowledged({limit})")
     assert await alerts.rows(TAKE) == [(0, {})]
     await chain(alerts)
@@ -101,8 +95,7 @@ async def test_only_critical_alerts_of_the_first_setting_start_a_chain_and_once_
     await alerts.rows("UPDATE pggit.performance_alerts SET is_acknowledged = TRUE WHERE alert_id = %s", done)
     await alerts.route()
     assert await alerts.rows(STATE) == []
-    await alerts.alert(severity="CRITICAL")
-    await alerts.route()
+    await alerts.routed_alert(severity="CRITICAL")
     await alerts.alert(severity="CRITICAL", count=3)
     await alerts.route()
     assert await alerts.value("SELECT count(*) FROM pggit.alert_escalation") == 1
@@ -112,8 +105,7 @@ async def test_only_critical_alerts_of_the_first_setting_start_a_chain_and_once_
 async def test_acknowledging_stops_the_chain(alerts: Alerts, routed: bool) -> None:
     """Also before the acknowledgement is routed; whoever was escalated to hears of it like the others."""
     first, second, _ = await chain(alerts)
-    alert = await alerts.alert(severity="CRITICAL")
-    await alerts.route()
+    alert = await alerts.routed_alert(severity="CRITICAL")
     await wait(alerts, "30 minutes")
     await alerts.rows(STEP)
     await alerts.rows("SELECT pggit.acknowledge_alert(%s, 'ann')", alert)
@@ -132,11 +124,9 @@ async def test_acknowledging_stops_the_chain(alerts: Alerts, routed: bool) -> No
 async def test_another_alert_of_the_episode_acknowledged_or_its_end_stops_the_chain(alerts: Alerts) -> None:
     """Who acknowledges one alert of a run has the incident; a resolved one needs nobody."""
     await chain(alerts)
-    await alerts.alert(severity="CRITICAL")
-    await alerts.route()
+    await alerts.routed_alert(severity="CRITICAL")
     other = await alerts.alert(severity="CRITICAL")
-    over = await alerts.alert(operation="merge", severity="CRITICAL")
-    await alerts.route()
+    over = await alerts.routed_alert(operation="merge", severity="CRITICAL")
     await alerts.rows("SELECT pggit.acknowledge_alert(%s), pggit.resolve_alert(%s)", other, over)
     await alerts.route()
     await wait(alerts, "1 day")
@@ -148,16 +138,14 @@ async def test_disabled_and_deleted_steps_are_passed_over(alerts: Alerts) -> Non
     """A disabled setting costs no time and leaves a log row, a deleted one leaves the chain; none left ends it."""
     _, second, third = await chain(alerts)
     await alerts.rows("UPDATE pggit.alert_notification_settings SET enabled = FALSE WHERE setting_id = %s", second)
-    alert = await alerts.alert(severity="CRITICAL")
-    await alerts.route()
+    alert = await alerts.routed_alert(severity="CRITICAL")
     await wait(alerts, "30 minutes")
     assert await alerts.value(STEP) == 1
     assert await alerts.log("setting_id, status, reason") == [
         (second, "suppressed", "setting_disabled"),
         (third, "released", "escalated"),
     ]
-    other = await alerts.alert(operation="merge", severity="CRITICAL")
-    await alerts.route()
+    other = await alerts.routed_alert(operation="merge", severity="CRITICAL")
     await alerts.rows("DELETE FROM pggit.alert_notification_settings WHERE setting_id IN (%s, %s)", second, third)
     await wait(alerts, "1 day")
     assert await alerts.value(STEP) == 0
@@ -176,8 +164,7 @@ async def test_who_was_told_already_is_told_again_by_its_step(alerts: Alerts) ->
         second,
         first,
     )
-    alert = await alerts.alert(severity="CRITICAL")
-    await alerts.route()
+    alert = await alerts.routed_alert(severity="CRITICAL")
     for _ in range(2):
         await wait(alerts, "5 minutes")
         assert await alerts.value(STEP) == 1
@@ -202,8 +189,7 @@ async def test_who_is_told_again_in_vain_is_told_through_the_fallback(alerts: Al
         " ('c', 1, %s, '0'), ('c', 2, %s, '5 min'), ('c', 3, %s, '5 min')",
         *(first, second, first),
     )
-    alert = await alerts.alert(severity="CRITICAL")
-    await alerts.route()
+    alert = await alerts.routed_alert(severity="CRITICAL")
     await alerts.rows("UPDATE pggit.alert_notification_queue SET status = 'sent', processed_at = now()")
     for _ in range(2):
         await wait(alerts, "5 minutes")
@@ -221,8 +207,7 @@ async def test_a_step_that_can_not_work_is_passed_over_at_once(alerts: Alerts, b
     """A broken config or an unknown channel costs no time and leaves a log row; if no step works, the chain ends."""
     _, second, third = await chain(alerts)
     await alerts.rows(broken % "pggit.alert_notification_settings" + " WHERE setting_id = %s", second)
-    await alerts.alert(severity="CRITICAL")
-    await alerts.route()
+    await alerts.routed_alert(severity="CRITICAL")
     await wait(alerts, "30 minutes")
     assert await alerts.value(STEP) == 1
     assert await alerts.log("setting_id, status, reason") == [
@@ -234,8 +219,7 @@ async def test_a_step_that_can_not_work_is_passed_over_at_once(alerts: Alerts, b
     )
     assert await alerts.queue("setting_id", "status = 'pending'") == [(1,), (third,)]
     await alerts.rows(broken % "pggit.alert_notification_settings" + " WHERE setting_id = %s", third)
-    await alerts.alert(operation="merge", severity="CRITICAL")
-    await alerts.route()
+    await alerts.routed_alert(operation="merge", severity="CRITICAL")
     await wait(alerts, "1 day")
     assert await alerts.value(STEP) == 0
     assert await alerts.column("SELECT ended_reason FROM pggit.alert_escalation ORDER BY alert_id") == ["exhausted"] * 2
@@ -245,8 +229,7 @@ async def test_an_open_window_puts_a_step_off_until_its_end(alerts: Alerts) -> N
     """Nobody is paged while the window is open, the log says so once, and at its end the step is taken."""
     windows = Windows(alerts)
     _, second, third = await chain(alerts)
-    alert = await alerts.alert(severity="CRITICAL")
-    await alerts.route()
+    alert = await alerts.routed_alert(severity="CRITICAL")
     snooze = await windows.snooze("1 hour", operation="commit")
     await wait(alerts, "30 minutes")
     assert await alerts.rows(TAKE) == [(0, {"snoozed": 1})]
@@ -272,8 +255,7 @@ async def test_canceling_a_window_makes_its_steps_due(alerts: Alerts) -> None:
     """What a canceled window has put off is told on the next round; what another one covers stays put off."""
     windows = Windows(alerts)
     _, second, _ = await chain(alerts)
-    await alerts.alert(severity="CRITICAL")
-    await alerts.route()
+    await alerts.routed_alert(severity="CRITICAL")
     first = await windows.snooze("3 hours")
     other = await windows.snooze("2 hours")
     await wait(alerts, "30 minutes")
@@ -299,8 +281,7 @@ async def test_canceling_a_window_makes_its_steps_due(alerts: Alerts) -> None:
 async def test_a_window_that_does_not_cover_the_step_puts_nothing_off(alerts: Alerts, matcher: dict[str, Any]) -> None:
     """Operation, type, severity, setting and channel of the step count, as they do in routing."""
     await chain(alerts)
-    await alerts.alert(severity="CRITICAL")
-    await alerts.route()
+    await alerts.routed_alert(severity="CRITICAL")
     await Windows(alerts).snooze("1 hour", **matcher)
     await wait(alerts, "30 minutes")
     assert await alerts.value(STEP) == 1
@@ -332,8 +313,7 @@ async def test_replicas_take_each_step_once(alerts: Alerts, database: str) -> No
 async def test_what_is_rolled_back_was_not_escalated(alerts: Alerts, database: str) -> None:
     """A replica that dies in mid-step leaves the step due."""
     await chain(alerts)
-    await alerts.alert(severity="CRITICAL")
-    await alerts.route()
+    await alerts.routed_alert(severity="CRITICAL")
     await wait(alerts, "1 hour")
     async with await AsyncConnection.connect(database) as dying:
         assert await Alerts(dying).value(STEP) == 1

@@ -1,21 +1,13 @@
 """explain_alert: every line that can stand in an explanation, in order, and nothing secret in any."""
 
 from decimal import Decimal
-from typing import Any
 
 import pytest
-from psycopg import AsyncConnection
 
 from support.alerts import Alerts
 from support.windows import Windows
 
 pytestmark = pytest.mark.servers
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
 
 
 async def lines(alerts: Alerts, alert_id: int | None) -> list[tuple[str, str]]:
@@ -91,8 +83,7 @@ async def test_the_verdicts_are_those_of_routing(alerts: Alerts) -> None:
     await alerts.setting(enabled=False)
     await alerts.setting(enabled=None, severity="INFO")
     await alerts.setting(config={})
-    alert_id = await alerts.alert()
-    await alerts.route()
+    alert_id = await alerts.routed_alert()
     verdicts = await alerts.rows(
         "SELECT setting_id, delivers, verdict FROM pggit.setting_verdicts('commit', 'THRESHOLD_EXCEEDED', 'WARNING')"
         " ORDER BY setting_id"
@@ -117,8 +108,7 @@ async def test_the_verdicts_are_those_of_routing(alerts: Alerts) -> None:
 async def test_what_happens_next_names_the_first_thing_in_the_way(alerts: Alerts) -> None:
     """Each state a notification can be in has its own words, with the time it is about."""
     setting = await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     assert "no daemon has given a sign of life" in await outlook(alerts)
     await alerts.rows("INSERT INTO pggit.alertd_worker (worker, hostname, version) VALUES ('w', 'h', '1')")
     assert await outlook(alerts, "next_attempt_at = now() + interval '42 s'") == (
@@ -158,8 +148,7 @@ async def test_what_happens_next_names_the_first_thing_in_the_way(alerts: Alerts
 async def test_a_deleted_alert_is_explained_from_what_is_left(alerts: Alerts) -> None:
     """With its queue row the snapshot tells it; with nothing but log rows these do."""
     await alerts.setting()
-    alert_id = await alerts.alert()
-    await alerts.route()
+    alert_id = await alerts.routed_alert()
     await alerts.rows("DELETE FROM pggit.performance_alerts")
     told = await lines(alerts, alert_id)
     assert [kind for kind, _ in told] == ["raised", "setting", "queued", "next"]
@@ -192,8 +181,7 @@ async def test_every_status_of_the_log_has_words(alerts: Alerts) -> None:
 async def test_an_escalated_alert_says_why(alerts: Alerts) -> None:
     """The fourth alert of an hour is CRITICAL, and the explanation names the rule."""
     await alerts.setting()
-    alert_id = await alerts.alert(count=4)
-    await alerts.route()
+    alert_id = await alerts.routed_alert(count=4)
     told = await lines(alerts, alert_id)
     assert [kind for kind, _ in told][:2] == ["raised", "escalated"]
     assert told[0][1].startswith("CRITICAL ")
@@ -202,13 +190,11 @@ async def test_an_escalated_alert_says_why(alerts: Alerts) -> None:
 async def test_the_history_counts_what_became_of_each_alert(alerts: Alerts) -> None:
     """Sent, failed, waiting and suppressed are counted alert by alert; one without any notification has zeros."""
     assert await alerts.rows("SELECT * FROM pggit.v_alert_history") == []
-    nobody = await alerts.alert()
-    await alerts.route()
+    nobody = await alerts.routed_alert()
     await alerts.setting()
     await alerts.setting("email")
     await alerts.setting("pagerduty")
-    told = await alerts.alert("merge")
-    await alerts.route()
+    told = await alerts.routed_alert("merge")
     for channel, status in [("slack", "sent"), ("email", "failed")]:
         await alerts.rows(
             "UPDATE pggit.alert_notification_queue SET status = %s, sent_at = now() WHERE channel = %s", status, channel
@@ -246,8 +232,7 @@ async def test_what_a_window_muted_is_told_with_what_became_of_it(alerts: Alerts
     setting = await alerts.setting()
     snooze = await windows.snooze(operation="commit")
     folded = await alerts.alert()
-    worst = await alerts.alert(severity="CRITICAL")
-    await alerts.route()
+    worst = await alerts.routed_alert(severity="CRITICAL")
     until = "SELECT to_char(muted_until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') FROM pggit.alert_muted LIMIT 1"
     muted = f"muted by window {snooze} until {await alerts.value(until)} UTC; "
     assert (await lines(alerts, folded))[-1] == ("next", muted + "sent then if it still fires")
@@ -277,8 +262,7 @@ async def test_every_outcome_of_a_muted_alert_has_words(alerts: Alerts) -> None:
     windows = Windows(alerts)
     await alerts.setting()
     await windows.snooze()
-    alert = await alerts.alert()
-    await alerts.route()
+    alert = await alerts.routed_alert()
     said = set()
     outcomes = ["sent", "folded", "over", "acknowledged", "resolved", "alert_deleted", "setting_off", "sent_by_hand"]
     for outcome in outcomes:
@@ -359,8 +343,7 @@ async def test_a_chain_under_way_says_who_is_told_next_and_when(alerts: Alerts) 
         first,
         second,
     )
-    alert_id = await alerts.alert(severity="CRITICAL")
-    await alerts.route()
+    alert_id = await alerts.routed_alert(severity="CRITICAL")
     who = f"step 2, setting {second} (email o***@example.com), "
     (told,) = [sentence for _, sentence in await lines(alerts, alert_id) if sentence.startswith("step")]
     assert told in {f"{who}in {span} unless somebody acknowledges" for span in ("1 h 59 min", "2 h", "119 min")}

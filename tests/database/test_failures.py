@@ -31,10 +31,16 @@ def guarded() -> Iterator[EmbeddedServer]:
         with psycopg.connect(server.dsn(), autocommit=True) as connection:
             connection.execute(f"CREATE ROLE ann LOGIN PASSWORD '{PASSWORD}'".encode())
             connection.execute("CREATE ROLE barred NOLOGIN")
+            connection.execute("CREATE ROLE single LOGIN CONNECTION LIMIT 0")
+            connection.execute("CREATE DATABASE no_entry")
+            connection.execute("CREATE DATABASE shut ALLOW_CONNECTIONS false")
             connection.execute("CREATE DATABASE closed")
             connection.execute("REVOKE CONNECT ON DATABASE closed FROM PUBLIC")
             connection.execute("CREATE DATABASE full_up CONNECTION LIMIT 0")
-            rules = "local all postgres trust\nlocal all stranger reject\nlocal all all scram-sha-256\n"
+            rules = (
+                "local no_entry postgres trust\nlocal postgres,template1,shut,absent postgres,barred,single trust\n"
+                "local all stranger reject\nlocal postgres,absent,closed,full_up all scram-sha-256\n"
+            )
             (server.data / "pg_hba.conf").write_text(rules)
             connection.execute("SELECT pg_reload_conf()")
         server.halt()
@@ -69,15 +75,34 @@ async def test_an_idle_session_that_was_ended_names_the_setting(database: str) -
         ({"user": "ann", "password": PASSWORD, "dbname": "closed"}, "42501", DatabaseRefused, "Grant the role"),
         ({"user": "ann", "password": PASSWORD, "dbname": "full_up"}, "53300", DatabaseUnavailable, "connections"),
         ({"user": "stranger", "password": PASSWORD}, "28000", DatabaseRefused, "pg_hba.conf"),
+        ({"user": "ann", "password": PASSWORD, "dbname": "no_entry"}, "28000", DatabaseRefused, "Add a line for it"),
+        ({"user": "barred"}, "28000", DatabaseRefused, "ALTER ROLE that role LOGIN"),
+        ({"user": "single"}, "53300", DatabaseUnavailable, "CONNECTION LIMIT of the role or database"),
+        ({"dbname": "shut"}, "3D000", DatabaseRefused, "ALLOW_CONNECTIONS true"),
+        ({"options": "-c nonsense=1"}, None, DatabaseUnavailable, "mend what it names"),
     ],
-    ids=["wrong password", "no such role", "no password", "no database", "no privilege", "full", "rejected"],
+    ids=[
+        "wrong password",
+        "no such role",
+        "no password",
+        "no database",
+        "no privilege",
+        "full",
+        "rejected",
+        "no entry",
+        "no login",
+        "limit of the role",
+        "shut",
+        "something else",
+    ],
 )
 async def test_a_refused_login_says_what_to_mend(
-    guarded: EmbeddedServer, parameters: dict[str, str], state: str, kind: type[DatabaseError], says: str
+    guarded: EmbeddedServer, parameters: dict[str, str], state: str | None, kind: type[DatabaseError], says: str
 ) -> None:
-    """Each way in which a running server says no is told apart, with its mend, and without the password."""
+    """Each way in which a running server says no is told apart, in its words, with its mend, without the password."""
     error = await failure(make_conninfo(guarded.dsn(), **parameters))
     ours = translate(error)
+    assert str(ours).startswith("PostgreSQL said: ")
     assert type(ours) is kind, str(error)
     assert sqlstate(error) == state
     assert says in str(ours)
@@ -101,6 +126,36 @@ async def test_an_unreachable_server_is_worth_waiting_for(dsn: str) -> None:
     assert "canary" not in str(ours)
     assert any(part in str(ours) for part in ("127.0.0.1", "/nowhere", "no-such-host.invalid"))
     assert "?." not in str(ours)
+
+
+@pytest.mark.parametrize("host", ["{socket},{socket}", "/nowhere,{socket}"])
+async def test_what_several_attempts_met_is_said_once(guarded: EmbeddedServer, host: str) -> None:
+    """A name with two addresses, or a second attempt of libpq's own, doesn't double what the server said."""
+    parameters = {"host": host.format(socket=guarded.socket), "user": "single"}
+    ours = str(translate(await failure(make_conninfo(guarded.dsn(), **parameters))))
+    assert ours.count("too many connections for role") == 1
+    assert "attempts failed" not in ours
+    assert ("; connection to server on socket" in ours) == ("/nowhere" in host)
+
+
+async def test_a_server_that_stops_or_starts_is_named_as_such(guarded: EmbeddedServer) -> None:
+    """A server that shuts down says so in its own words, and waiting is what is advised."""
+    postmaster = int((guarded.data / "postmaster.pid").read_text().split()[0])
+    try:
+        async with await psycopg.AsyncConnection.connect(guarded.dsn()):
+            os.kill(postmaster, signal.SIGTERM)  # waits for this session to end
+            ours = None
+            for _ in range(500):
+                try:
+                    await (await psycopg.AsyncConnection.connect(guarded.dsn())).close()
+                except psycopg.OperationalError as error:
+                    ours = translate(error)
+                    break
+    finally:
+        guarded.halt()
+        guarded.resume()
+    assert isinstance(ours, DatabaseUnavailable)
+    assert "the database system is shutting down (57P03). The server is starting, stopping" in str(ours)
 
 
 async def test_a_name_with_several_addresses_is_refused_for_the_same_reason(guarded: EmbeddedServer) -> None:

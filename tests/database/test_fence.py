@@ -20,8 +20,7 @@ async def test_a_result_from_before_a_crash_is_superseded(database: str) -> None
     try:
         store = Store(pool, "worker", SystemClock())
         await alerts.setting("slack")
-        await alerts.alert()
-        await alerts.route()
+        await alerts.routed_alert()
         room = [Room("slack", Urgency.ROUTINE, 1, 1, lease=60.0, trust=30.0)]
         (before,) = await store.claim(room, take_expired=True)
         await alerts.rows(

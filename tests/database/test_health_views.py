@@ -1,7 +1,6 @@
 """The views that people and the console read: health in one row, deliveries by day, and why a notification failed."""
 
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -18,14 +17,6 @@ VALUES (%s, %s, %s, '#ops', %s, %s, %s, %s, %s, %s, %s)
 ROWS = 100_000
 # On an idle machine the slowest of the views takes 0.1 s; this bound only tells a scan from a nested loop.
 LONGEST_SECONDS = 5.0
-
-
-@pytest.fixture
-async def alerts(database: str) -> AsyncIterator[Alerts]:
-    """Yield the test's database."""
-    opened = await Alerts.connect(database)
-    yield opened
-    await opened.close()
 
 
 async def test_an_empty_system_is_one_healthy_row(alerts: Alerts) -> None:
@@ -107,8 +98,7 @@ async def test_one_row_says_why_a_notification_failed(alerts: Alerts) -> None:
     await alerts.rows(LOG, tried, 1, "slack", "retry", "server_error", "oops", 500, 5, 1, "2026-03-01 10:00:00+00")
     await alerts.rows(LOG, tried, 2, "slack", "released", "shutdown", "", None, 5, 1, "2026-03-01 10:00:01+00")
     await alerts.rows(LOG, tried, 3, "slack", "failed", "destination_gone", "gone", 404, 5, 1, "2026-03-01 10:00:02+00")
-    refused = await alerts.alert()
-    await alerts.route()
+    refused = await alerts.routed_alert()
     rows = await alerts.rows("""
         SELECT alert_id, alert_type, attempts, last_code, reason, error_message
         FROM pggit.v_notification_failures ORDER BY queue_id

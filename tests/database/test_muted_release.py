@@ -4,24 +4,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from psycopg import AsyncConnection
 
 from support.alerts import Alerts
 from support.windows import Windows
 
 pytestmark = pytest.mark.servers
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
-@pytest.fixture
-def windows(alerts: Alerts) -> Windows:
-    """Return the same database with words for windows."""
-    return Windows(alerts)
 
 
 async def muted_alert(alerts: Alerts, *, ago: str = "0 seconds", **what: Any) -> int:
@@ -44,7 +31,7 @@ async def test_with_nothing_due_nothing_happens(alerts: Alerts, windows: Windows
     assert await alerts.rows("SELECT * FROM pggit.release_muted_alerts(NULL, NULL, NULL)") == [(0, 0, {})]
     assert await windows.muted("outcome") == [(None,)]
     for limit in ("NULL", "0"):
-        with pytest.raises(Exception, match="limit of at least 1"):
+        with pytest.raises(Exception, match="it must be one at least"):
             await alerts.rows(f"SELECT pggit.release_muted_alerts(p_limit => {limit})")
 
 
@@ -123,11 +110,12 @@ async def test_a_setting_that_matches_no_more_is_not_told(alerts: Alerts, window
     """It is judged as it is when the window ends, and the log says why nothing was sent."""
     setting = await alerts.setting()
     window = await windows.snooze()
-    alert = await muted_alert(alerts)
+    alert, known = await muted_alert(alerts), await muted_alert(alerts)
+    await alerts.rows("UPDATE pggit.performance_alerts SET is_acknowledged = TRUE WHERE alert_id = %s", known)
     await alerts.rows("UPDATE pggit.alert_notification_settings SET severity = 'CRITICAL'")
     await windows.pass_by(window)
     assert await windows.release() == (0, 0, {"no_matching_setting": 1})
-    assert await windows.muted() == [(alert, "setting_off")]
+    assert await windows.muted() == [(alert, "setting_off"), (known, "acknowledged")]
     said = (await alerts.log("error_message"))[-1][0]
     assert said == f"setting {setting}, for which it was muted, matches it no more"
 

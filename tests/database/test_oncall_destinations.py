@@ -1,10 +1,6 @@
 """On-call shifts and destinations: what waits for a setting waits where the setting reaches now, and nowhere else."""
 
-from collections.abc import AsyncIterator
-from typing import Any
-
 import pytest
-from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from pggit_alertd.database.pool import Database
@@ -25,21 +21,6 @@ OPEN = """
     SELECT destination_key, 'slack', recipient, now(), now() + interval '15 minutes', 'auth'
     FROM pggit.{} WHERE setting_id = %s
     """
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Database]:
-    """Yield an open pool on the test's database."""
-    opened = Database(database)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 async def shift(alerts: Alerts, setting: int, *, starts: str = "-1 minute", ends: str = "1 hour") -> int:
@@ -68,8 +49,7 @@ async def test_a_page_for_a_shift_does_not_wait_behind_the_breaker_of_the_settin
     setting = await alerts.setting()
     await alerts.rows(OPEN.format("alert_notification_settings"), setting)
     await shift(alerts, setting)
-    await alerts.alert(count=5, severity="CRITICAL")
-    await alerts.route()
+    await alerts.routed_alert(count=5, severity="CRITICAL")
     claims = await store(pool).claim(rooms(), take_expired=True)
     assert len(claims) == 5
     assert {(claim.recipient, claim.probing) for claim in claims} == {("#shift", False)}
@@ -79,13 +59,11 @@ async def test_the_breaker_of_a_shift_holds_back_what_waits_for_it(alerts: Alert
     """A shift's endpoint that is broken or paused gets no claim before the probe, however much is raised."""
     setting = await alerts.setting()
     await shift(alerts, setting)
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     mine = store(pool, breaker=RULE)
     (claim,) = await mine.claim(rooms(), take_expired=True)
     await mine.acknowledge([ack(claim, Outcome.RETRY, verdict=Verdict.TRANSIENT, reason=Reason.SERVER_ERROR)])
-    await alerts.alert("other", count=5)
-    await alerts.route()
+    await alerts.routed_alert("other", count=5)
     assert await mine.claim(rooms(), take_expired=True) == []
     assert "destination broken" in await alerts.value(
         "SELECT pggit.notification_outlook(max(queue_id)) FROM pggit.alert_notification_queue"
@@ -98,8 +76,7 @@ async def test_what_waits_follows_when_a_shift_ends(alerts: Alerts, pool: Databa
     setting = await alerts.setting()
     number = await shift(alerts, setting)
     await alerts.rows(OPEN.format("oncall_shift"), setting)
-    await alerts.alert(count=3)
-    await alerts.route()
+    await alerts.routed_alert(count=3)
     await alerts.rows(
         "UPDATE pggit.alert_notification_queue SET attempt = 1, next_attempt_at = now() + interval '10 minutes'"
     )
@@ -123,8 +100,7 @@ async def test_what_waits_follows_when_a_shift_begins(alerts: Alerts, pool: Data
     """A row that waits behind the setting's own breaker is claimed once a shift with another endpoint is on."""
     setting = await alerts.setting()
     await alerts.rows(OPEN.format("alert_notification_settings"), setting)
-    await alerts.alert(severity="CRITICAL")
-    await alerts.route()
+    await alerts.routed_alert(severity="CRITICAL")
     mine = store(pool)
     assert await mine.claim(rooms(), take_expired=True) == []
     await shift(alerts, setting)
@@ -136,8 +112,7 @@ async def test_a_setting_that_moves_and_a_replay_stay_with_the_shift(alerts: Ale
     """Another webhook for the setting, or sending a dead letter again, changes nothing about who is on call."""
     setting = await alerts.setting()
     await shift(alerts, setting)
-    await alerts.alert(count=2)
-    await alerts.route()
+    await alerts.routed_alert(count=2)
     await alerts.rows(
         "UPDATE pggit.alert_notification_settings SET config = config || %s",
         Jsonb({"webhook": SHIFT["webhook"].replace("S" * 24, "N" * 24)}),
@@ -174,8 +149,7 @@ async def test_nothing_to_follow_is_no_trouble(alerts: Alerts) -> None:
         "INSERT INTO pggit.oncall_shift (setting_id, starts_at, ends_at, config) VALUES (%s, now(), 'infinity', '{}')",
         setting,
     )
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     assert await alerts.value("SELECT pggit.follow_moved_endpoints()") == 0
     await alerts.rows("DELETE FROM pggit.alert_notification_settings")
     assert await alerts.value("SELECT count(*) FROM pggit.oncall_shift") == 0
@@ -186,8 +160,7 @@ async def test_only_what_a_setting_reaches_now_has_to_work(alerts: Alerts, pool:
     """A setting that is made for shifts and has no config of its own is escalated to, rescues, and is replayed."""
     bare = await alerts.setting(config={}, alert_type="ESCALATION")
     pager = await alerts.setting("pagerduty")
-    alert = await alerts.alert(severity="CRITICAL")
-    await alerts.route()
+    alert = await alerts.routed_alert(severity="CRITICAL")
     await alerts.rows(
         "UPDATE pggit.alert_notification_settings SET fallback_setting_id = %s WHERE setting_id = %s", bare, pager
     )

@@ -7,9 +7,10 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from pggit_alertd import job
 from pggit_alertd.database import migrate
 from pggit_alertd.database.pool import Database
-from pggit_alertd.errors import DatabaseRefused, DatabaseUnavailable
+from pggit_alertd.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable
 from support.alerts import Alerts
 
 
@@ -72,6 +73,32 @@ async def test_statements_see_what_is_committed_whatever_the_default(database: s
             row = await (await connection.execute("SHOW transaction_isolation")).fetchone()
             assert row == ("read committed",)
     finally:
+        await pool.close()
+
+
+async def test_statements_see_what_is_committed_behind_a_pooler_too(database: str, pgbouncer: str) -> None:
+    """What no session can carry through PgBouncer, each transaction says, also one that a single statement is."""
+    accustom(database, default_transaction_isolation="serializable")
+    pool = Database(pgbouncer, size=1)
+    await pool.open()
+    operator = await Alerts.connect(database)
+    try:
+        await operator.rows("CREATE TABLE kept (isolation text)")
+        await operator.rows(
+            "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN INSERT INTO kept SELECT current_setting(''transaction_isolation''); RETURN NULL; END'"
+        )
+        await operator.rows("CREATE TRIGGER keep AFTER INSERT ON pggit.alertd_worker EXECUTE FUNCTION public.keep()")
+        await pool.execute("worker_beat", {"worker": "here", "hostname": "here", "version": "1"})
+        async with job.transaction(pool, 5.0) as connection:
+            row = await (await connection.execute("SHOW transaction_isolation")).fetchone()
+            assert row == ("read committed",)
+        assert await operator.rows("SELECT isolation FROM kept") == [("read committed",)]
+        with pytest.raises(DatabaseError, match="22P02"):
+            await pool.fetch("explain_alert", {"alert_id": "none"})
+        assert await pool.fetch("explain_alert", {"alert_id": 1}) == []
+    finally:
+        await operator.close()
         await pool.close()
 
 

@@ -13,12 +13,6 @@ from support.alerts import Alerts
 pytestmark = pytest.mark.servers
 
 
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
 async def heard(listener: AsyncConnection[tuple[Any, ...]]) -> list[tuple[str, str]]:
     """Return the notifications that have reached a connection: a round trip brings whatever is on its way."""
     await listener.execute("SELECT")

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from psycopg import AsyncConnection
 
 from support.alerts import Alerts
 
@@ -18,12 +17,6 @@ VALUES ('commit', NULL, current_date, 100, 10000, 60000, 20000, 30000, 40000, 45
 RESOLVE = "SELECT checked, recovered, silent FROM pggit.resolve_recovered_episodes()"
 
 
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
 async def raised(alerts: Alerts, ago: str = "16 minutes", **more: Any) -> int:
     """Raise and route an alert of `commit` that came in some time ago."""
     alert = await alerts.alert(**more)
@@ -35,8 +28,13 @@ async def raised(alerts: Alerts, ago: str = "16 minutes", **more: Any) -> int:
 async def test_empty_tables_and_wrong_arguments_have_defined_answers(alerts: Alerts) -> None:
     """Nothing open is nothing done; limits and times that make no sense are refused; NULL keeps the policy."""
     assert await alerts.rows(RESOLVE) == [(0, 0, 0)]
-    for arguments in ("NULL, NULL, 0", "NULL, NULL, NULL", "'-1 s'", "NULL, '0 s'"):
-        with pytest.raises(Exception, match="resolve_recovered_episodes needs"):
+    for arguments, named in (
+        ("NULL, NULL, 0", "p_limit is 0"),
+        ("NULL, NULL, NULL", "p_limit is NULL"),
+        ("'-1 s'", "p_recovery_after is -00:00:01"),
+        ("NULL, '0 s'", "p_silence_after is 00:00:00"),
+    ):
+        with pytest.raises(Exception, match=f"{named}, it must"):
             await alerts.rows(f"SELECT pggit.resolve_recovered_episodes({arguments})")
     await alerts.rows("SELECT pggit.resolve_recovered_episodes('1 min', '2 hours')")
     await alerts.rows("SELECT pggit.resolve_recovered_episodes(NULL, NULL)")

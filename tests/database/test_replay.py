@@ -2,7 +2,6 @@
 
 import psycopg
 import pytest
-from psycopg import AsyncConnection
 from psycopg.errors import InsufficientPrivilege
 
 from support.alerts import Alerts
@@ -10,17 +9,10 @@ from support.alerts import Alerts
 pytestmark = pytest.mark.servers
 
 
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[object, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
 async def failed(alerts: Alerts) -> int:
     """Return a notification that failed long ago, after some attempts."""
     await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     return int(
         await alerts.value(
             "UPDATE pggit.alert_notification_queue SET status = 'failed', attempt = 7, lost_count = 5, claim_no = 9,"
@@ -70,8 +62,7 @@ async def test_an_alert_raised_while_the_outbox_is_locked_is_queued_later(alerts
 async def test_nothing_missed_is_nothing_requeued(alerts: Alerts) -> None:
     """Alerts that took the usual way, routed or suppressed, are left alone."""
     assert await alerts.value("SELECT pggit.requeue_missed_alerts()") == 0
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     assert await alerts.value("SELECT pggit.requeue_missed_alerts()") == 0
     assert await alerts.outbox() == []
 
@@ -110,8 +101,7 @@ async def test_who_may_not_read_alerts_may_not_page_for_them(alerts: Alerts, dat
 async def test_time_on_hold_is_not_held_against_a_row(alerts: Alerts) -> None:
     """A setting that was off for longer than the horizon finds its notifications with a whole horizon again."""
     setting = await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     await alerts.rows("UPDATE pggit.alert_notification_settings SET enabled = FALSE WHERE setting_id = %s", setting)
     await alerts.rows(
         "UPDATE pggit.alert_notification_queue"

@@ -3,11 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
-from psycopg import AsyncConnection
-from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
 from pggit_alertd import jobs, snoozes
@@ -22,27 +19,6 @@ from pggit_alertd.snoozes import Snoozes
 from pggit_alertd.store import Store
 from support.alerts import Alerts
 from support.windows import Windows
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
-@pytest.fixture
-def windows(alerts: Alerts) -> Windows:
-    """Return the same database with words for windows."""
-    return Windows(alerts)
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Database]:
-    """Yield the daemon's connections, with no right but those of its role."""
-    opened = Database(make_conninfo(database, options="-c role=pggit_alertd_daemon"), size=2)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 class Ticks:
@@ -81,14 +57,14 @@ class Ticks:
 
 
 async def test_the_router_counts_what_it_suppressed_and_lets_go(
-    alerts: Alerts, windows: Windows, pool: Database
+    alerts: Alerts, windows: Windows, daemon_pool: Database
 ) -> None:
     """Reasons are counted as the database says, open windows are shown, and the end of one sends what it kept back."""
     await alerts.setting(pattern="commit")
     window = await windows.snooze("2 hours")
     await alerts.alert("commit", count=2)
     await alerts.alert("push")
-    ticks = Ticks(pool, Metrics())
+    ticks = Ticks(daemon_pool, Metrics())
     async with ticks.running():
         await ticks.until("suppressed_total", 2, reason="snoozed")
         await ticks.until("suppressed_total", 1, reason="no_matching_setting")
@@ -105,7 +81,7 @@ async def test_the_router_counts_what_it_suppressed_and_lets_go(
 
 
 async def test_escalation_steps_that_a_window_puts_off_are_counted(
-    alerts: Alerts, windows: Windows, pool: Database
+    alerts: Alerts, windows: Windows, daemon_pool: Database
 ) -> None:
     """Two steps that are due under an open window are counted as snoozed by the router's next round, once."""
     first = await alerts.setting(severity="CRITICAL")
@@ -121,19 +97,19 @@ async def test_escalation_steps_that_a_window_puts_off_are_counted(
     await alerts.route()
     await windows.snooze("1 hour")
     await alerts.rows("UPDATE pggit.alert_escalation SET due_at = now() - interval '1 s'")
-    ticks = Ticks(pool, Metrics())
+    ticks = Ticks(daemon_pool, Metrics())
     async with ticks.running():
         await ticks.until("suppressed_total", 2, reason="snoozed")
     assert await alerts.value("SELECT count(*) FROM pggit.alert_notification_log WHERE reason = 'snoozed'") == 2
 
 
 async def test_a_recurring_window_from_psql_is_worked_out_by_the_router(
-    alerts: Alerts, windows: Windows, pool: Database
+    alerts: Alerts, windows: Windows, daemon_pool: Database
 ) -> None:
     """A window that begins every minute and lasts two is open within a round, and mutes."""
     await alerts.setting()
     await windows.snooze("2 minutes", cron="* * * * *", time_zone="Australia/Lord_Howe")
-    ticks = Ticks(pool, Metrics())
+    ticks = Ticks(daemon_pool, Metrics())
     async with ticks.running():
         await ticks.until("active_snoozes", 1)
         await alerts.alert()
@@ -143,12 +119,12 @@ async def test_a_recurring_window_from_psql_is_worked_out_by_the_router(
     assert stored in {snoozes.MOST - 1, snoozes.MOST}
 
 
-async def test_a_release_that_fails_does_not_stop_routing(alerts: Alerts, pool: Database) -> None:
+async def test_a_release_that_fails_does_not_stop_routing(alerts: Alerts, daemon_pool: Database) -> None:
     """With the function gone alerts are routed all the same, and the failure is counted."""
     await alerts.setting()
     await alerts.rows("DROP FUNCTION pggit.release_muted_alerts")
     await alerts.alert()
-    ticks = Ticks(pool, Metrics())
+    ticks = Ticks(daemon_pool, Metrics())
     async with ticks.running():
         await ticks.until("routed_alerts_total", 1)
         await ticks.until("loop_errors_total", 1, loop="router")
@@ -156,24 +132,24 @@ async def test_a_release_that_fails_does_not_stop_routing(alerts: Alerts, pool: 
 
 
 async def test_the_job_keeps_windows_known_ahead_and_names_those_it_cannot_read(
-    alerts: Alerts, windows: Windows, pool: Database
+    alerts: Alerts, windows: Windows, daemon_pool: Database
 ) -> None:
     """It renews what is known less than a week ahead, adds nothing twice, and one bad window holds up no other."""
     job = jobs.maintenance_windows(Settings(database_url=SecretStr("postgresql:///x")))
     assert job.at_start
-    assert await job.work(pool, 20) == {"windows": 0, "added": 0, "unusable": []}
+    assert await job.work(daemon_pool, 20) == {"windows": 0, "added": 0, "unusable": []}
     # None of its starts goes by while the job is looked at.
     far = await alerts.value("SELECT extract(HOUR FROM now() AT TIME ZONE 'Europe/Berlin' + interval '6 h')::integer")
     await windows.snooze("1 hour", cron=f"0 {far} * * *", time_zone="Europe/Berlin")
-    first = await job.work(pool, 20)
+    first = await job.work(daemon_pool, 20)
     assert first["added"] in {14, 15}
-    assert await job.work(pool, 20) == {"windows": 0, "added": 0, "unusable": []}
+    assert await job.work(daemon_pool, 20) == {"windows": 0, "added": 0, "unusable": []}
     await alerts.rows("UPDATE pggit.alert_snooze SET expanded_until = now() + interval '6 days'")
-    assert await job.work(pool, 20) == {"windows": 1, "added": 0, "unusable": []}
+    assert await job.work(daemon_pool, 20) == {"windows": 1, "added": 0, "unusable": []}
     bad = await windows.snooze("1 hour", cron="0 25 * * *")
     await alerts.rows("UPDATE pggit.alert_snooze SET expanded_until = NULL")
     with pytest.raises(JobIncomplete, match=f"mute nothing: {bad}; see"):
-        await job.work(pool, 20)
+        await job.work(daemon_pool, 20)
     assert "hour field" in await alerts.value("SELECT problem FROM pggit.alert_snooze WHERE snooze_id = %s", bad)
     assert await alerts.value("SELECT expanded_until > now() FROM pggit.alert_snooze WHERE snooze_id <> %s", bad)
 

@@ -1,7 +1,6 @@
 """From the outbox to the queue: what is matched, written once, shared among routers, and never lost."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
@@ -9,12 +8,6 @@ from psycopg import AsyncConnection
 from support.alerts import Alerts
 
 pytestmark = pytest.mark.servers
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
 
 
 async def test_nothing_to_route_is_nothing_done(alerts: Alerts) -> None:
@@ -29,7 +22,7 @@ async def test_nothing_to_route_is_nothing_done(alerts: Alerts) -> None:
     assert await alerts.queue() == []
     assert await alerts.log() == []
     for limit in ("NULL", "0", "-5"):
-        with pytest.raises(Exception, match="needs a limit of at least 1"):
+        with pytest.raises(Exception, match="it must be one at least"):
             await alerts.rows(f"SELECT pggit.route_alerts({limit})")
     await alerts.setting()
     await alerts.alert()
@@ -270,8 +263,7 @@ async def test_nothing_secret_leaves_the_config(alerts: Alerts) -> None:
     await alerts.setting("email", {"email": "canary.three@example.com"})
     await alerts.setting("pagerduty", {"service_key": "canarycanarycanarycanarycanary00"})
     await alerts.setting("pagerduty", {"routing_key": ["canary-key"]})
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     await alerts.rows("SELECT pggit.notify_on_alert(max(alert_id)) FROM pggit.performance_alerts")
     tables = await alerts.column(
         "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = 'pggit'"
@@ -287,8 +279,7 @@ async def test_nothing_secret_leaves_the_config(alerts: Alerts) -> None:
 async def test_a_setting_disabled_or_deleted_while_rows_wait_parks_or_frees_them(alerts: Alerts) -> None:
     """Disabled: parked; enabled again: due at once; deleted, even while disabled: due, to fail by name."""
     kept, toggled, dropped = await alerts.setting(), await alerts.setting(), await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     due = "setting_id, next_attempt_at <= now()"
     for setting in (toggled, dropped):
         await alerts.rows("UPDATE pggit.alert_notification_settings SET enabled = FALSE WHERE setting_id = %s", setting)
@@ -304,8 +295,7 @@ async def test_a_setting_disabled_or_deleted_while_rows_wait_parks_or_frees_them
 async def test_holding_leaves_claimed_and_finished_rows_alone(alerts: Alerts, database: str) -> None:
     """Only rows nobody holds are parked, and a row somebody has locked is passed by instead of waited for."""
     setting = await alerts.setting()
-    await alerts.alert(count=4, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=4, alert_type="ANOMALY")
     await alerts.rows("UPDATE pggit.alert_notification_queue SET claimed_by = 'w' WHERE queue_id = 1")
     await alerts.rows("UPDATE pggit.alert_notification_queue SET status = 'sent' WHERE queue_id = 2")
     async with await AsyncConnection.connect(database) as other:
@@ -319,8 +309,7 @@ async def test_holding_leaves_claimed_and_finished_rows_alone(alerts: Alerts, da
 async def test_rows_no_worker_could_read_are_refused_by_the_table(alerts: Alerts) -> None:
     """Infinite times and snapshots that are no object can't be written by hand: they would stop every claim."""
     await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     for change in (
         "give_up_at = 'infinity'",
         "occurred_at = 'infinity'",

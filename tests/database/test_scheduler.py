@@ -5,21 +5,13 @@ import asyncio
 import psycopg
 import pytest
 from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
 
 from pggit_alertd.database.pool import Database
 from pggit_alertd.errors import JobBusy, JobIncomplete
 from pggit_alertd.job import Result, rows
-from support.job_work import Hold, Recorder, everyone
+from support.job_work import RUNS, SLOTS, Hold, Recorder, everyone
 from support.replicas import Replica, TimeMachine, probe, replicas
-
-RUNS = "SELECT status, attempt, claim_no FROM pggit.scheduled_job_run ORDER BY job, slot"
-SLOTS = "SELECT to_char(slot AT TIME ZONE 'UTC', 'DD HH24:MI'), status FROM pggit.scheduled_job_run ORDER BY slot"
-
-
-@pytest.fixture
-async def time(database: str, connection: AsyncConnection[tuple[object, ...]]) -> TimeMachine:
-    """Return the movable clock of a fresh database."""
-    return await TimeMachine.install(database, connection)
 
 
 async def test_a_slot_runs_exactly_once_among_five_replicas(time: TimeMachine) -> None:
@@ -212,6 +204,21 @@ async def test_a_failure_that_is_mended_in_time_ends_as_success_and_stays_visibl
         gauge = replica.metrics.job_last_success.labels(job="probe")
         await replica.round()
         assert gauge._value.get() == pytest.approx(time.now.timestamp())
+
+
+async def test_the_last_success_is_exact_whatever_digits_the_database_prints(time: TimeMachine) -> None:
+    """With extra_float_digits at -10, the metric of a job's last success is still right to the second."""
+    name = conninfo_to_dict(time.dsn)["dbname"]
+    async with await AsyncConnection.connect(time.dsn, autocommit=True) as administrator:
+        await administrator.execute(f"ALTER DATABASE {name} SET extra_float_digits = -10".encode())
+    async with replicas(time.dsn, [probe(Recorder())]) as (replica,):
+        await time.advance(hours=2)
+        await replica.round()
+        await time.until(RUNS, ("succeeded", 1, 1))
+        await replica.round()
+        ((expected,),) = await time.rows("SELECT extract(EPOCH FROM max(finished_at)) FROM pggit.scheduled_job_run")
+        gauge = replica.metrics.job_last_success.labels(job="probe")
+        assert gauge._value.get() == pytest.approx(float(expected), abs=1)
 
 
 async def test_busy_is_tried_again_without_costing_an_attempt(time: TimeMachine) -> None:

@@ -2,27 +2,18 @@
 
 import asyncio
 
-import pytest
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pggit_alertd.database.pool import Database
 from pggit_alertd.job import Result, transaction
-from support.job_work import Hold, Recorder
+from support.job_work import RUNS, SLOTS, Hold, Recorder
 from support.replicas import Replica, TimeMachine, probe, replicas
 
-RUNS = "SELECT status, attempt, claim_no FROM pggit.scheduled_job_run ORDER BY job, slot"
 SLOTS_OF_LONG = """
 SELECT to_char(slot AT TIME ZONE 'UTC', 'DD HH24:MI'), status
 FROM pggit.scheduled_job_run WHERE job = 'long' ORDER BY slot
 """
-SLOTS = "SELECT to_char(slot AT TIME ZONE 'UTC', 'DD HH24:MI'), status FROM pggit.scheduled_job_run ORDER BY slot"
-
-
-@pytest.fixture
-async def time(database: str, connection: AsyncConnection[tuple[object, ...]]) -> TimeMachine:
-    """Return the movable clock of a fresh database."""
-    return await TimeMachine.install(database, connection)
 
 
 async def test_shutdown_hands_the_run_back_with_its_attempt(time: TimeMachine) -> None:

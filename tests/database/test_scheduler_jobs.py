@@ -1,7 +1,6 @@
 """The jobs themselves, run as the scheduler runs them, on a real schema with real measurements."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
@@ -27,15 +26,6 @@ SELECT %s, us, us / 1000, now() - interval '1 hour', now(), 'tester', date_trunc
 FROM (SELECT 1000 * (%s + n %% 10)::bigint AS us FROM generate_series(1, 100) AS n) AS durations
 """
 HISTORY = "SELECT operation_type, status, reason FROM pggit.performance_baseline_history ORDER BY 1, 2"
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Database]:
-    """Yield an open pool on the test's database."""
-    opened = Database(database)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

@@ -4,151 +4,18 @@ Time passes by moving what the rows say back, so PostgreSQL's own clock decides 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from psycopg import AsyncConnection
 from psycopg.errors import InvalidParameterValue, UniqueViolation
 
 from pggit_alertd.conditions import Kind
 from support.alerts import Alerts
+from support.troubles import BROKEN, HELD, RUN, check, later, limits, told, trouble
 
 pytestmark = pytest.mark.servers
 
-QUEUE = """
-INSERT INTO pggit.alert_notification_queue (channel, recipient, message, next_attempt_at, destination_key)
-SELECT 'slack', '#ops', 'm', now() + %s::interval, 'slack:one' FROM generate_series(1, %s)
-"""
-LOG = """
-INSERT INTO pggit.alert_notification_log (channel, recipient, status, reason, sent_at)
-SELECT 'slack', '#ops', %s, %s, now() - %s::interval FROM generate_series(1, %s)
-"""
-RUN = """
-INSERT INTO pggit.scheduled_job_run (job, slot, status, attempt, finished_at, error_message, next_attempt_at)
-VALUES (%s, now() - %s::interval, %s, %s, now() - %s::interval, 'disk full', %s)
-"""
-BROKEN = """
-INSERT INTO pggit.alert_destination (destination_key, channel, recipient, opened_at, open_until, open_reason)
-SELECT s.destination_key, 'slack', '#ops', now() - interval '3 min', now() + interval '1 min', '404 no_service'
-FROM pggit.alert_notification_settings AS s WHERE s.setting_id = %s
-"""
-HELD = """
-INSERT INTO pggit.performance_baseline_history
-    (operation_type, status, reason, old_p99_microseconds, new_p99_microseconds)
-VALUES ('commit', 'held', 'scheduled', 5000, 500000)
-"""
-WORKER = """
-INSERT INTO pggit.alertd_worker (worker, hostname, version, started_at, last_beat_at, stopped_at)
-VALUES (%s, %s, '1', now() - %s::interval, now() - %s::interval, now() - %s::interval)
-"""
-OUTBOX = "INSERT INTO pggit.alert_outbox (alert_id, occurred_at) VALUES (1, now() - interval '6 min')"
 OTHER_HOOK = {"webhook": "https://hooks.slack.com/services/T/B/other", "channel": "#other"}
-
-
-@pytest.fixture
-async def alerts(database: str) -> AsyncIterator[Alerts]:
-    """Yield the test's database."""
-    opened = await Alerts.connect(database)
-    yield opened
-    await opened.close()
-
-
-async def check(alerts: Alerts, **limits: object) -> list[tuple[str, str]]:
-    """Run the self-check and return what it told: stage and kind."""
-    named = ", ".join(f"p_{name} => %s" for name in limits)
-    rows = await alerts.rows(f"SELECT stage, kind FROM pggit.self_check({named})", *limits.values())  # noqa: S608
-    return [(stage, kind) for stage, kind in rows]
-
-
-async def later(alerts: Alerts, by: str) -> None:
-    """Let time pass for what is known of conditions, as if checks had gone on until a moment ago."""
-    await alerts.rows(
-        """
-        UPDATE pggit.alertd_condition SET
-            since = since - %(by)s::interval, first_seen_at = first_seen_at - %(by)s::interval,
-            notified_at = notified_at - %(by)s::interval, unheard_at = unheard_at - %(by)s::interval,
-            last_seen_at = last_seen_at - least(%(by)s::interval, '4 min')
-        """.replace("%(by)s", "%s"),
-        *[by] * 5,
-    )
-
-
-async def told(alerts: Alerts) -> list[tuple[str, str]]:
-    """Return the notifications about the daemon so far: event and message."""
-    return [
-        (event, message) for event, message in await alerts.queue("event, message", "alert ->> 'alert_type' = 'SYSTEM'")
-    ]
-
-
-Statement = tuple[Any, ...]
-EMPTY_QUEUE = "DELETE FROM pggit.alert_notification_queue WHERE alert = '{}'"
-SUCCEED = "UPDATE pggit.scheduled_job_run SET status = 'succeeded'"
-# What brings each condition about, and what mends it.
-TROUBLES: dict[Kind, tuple[list[Statement], str]] = {
-    Kind.QUEUE_DEPTH: ([(QUEUE, "1 hour", 501)], EMPTY_QUEUE),
-    Kind.QUEUE_AGE: ([(QUEUE, "-6 min", 1)], EMPTY_QUEUE),
-    Kind.OUTBOX: ([(OUTBOX,)], "DELETE FROM pggit.alert_outbox"),
-    Kind.DELIVERY_SUCCESS: (
-        [(LOG, "sent", None, "1 min", 18), (LOG, "failed", "destination_gone", "1 min", 2)],
-        "UPDATE pggit.alert_notification_log SET status = 'sent', reason = NULL",
-    ),
-    Kind.DESTINATION_OPEN: (
-        [
-            (
-                """INSERT INTO pggit.alert_destination (destination_key, channel, recipient, opened_at, open_until)
-                VALUES ('slack:two', 'slack', '#two', now() - interval '3 min', now() + interval '1 min')""",
-            )
-        ],
-        "UPDATE pggit.alert_destination SET opened_at = NULL, open_until = NULL",
-    ),
-    Kind.DESTINATION_PAUSED: (
-        [
-            (
-                """INSERT INTO pggit.alert_destination (destination_key, channel, recipient, paused_since, paused_until)
-                VALUES ('slack:two', 'slack', '#two', now() - interval '3 min', now() + interval '2 days')""",
-            )
-        ],
-        "UPDATE pggit.alert_destination SET paused_until = NULL",
-    ),
-    Kind.RECALCULATION: ([(RUN, "baselines", "1 hour", "failed", 3, "50 min", None)], SUCCEED),
-    Kind.JOB_FAILING: (
-        [
-            (RUN, "partitions", "2 hours", "failed", 2, "2 hours", None),
-            (RUN, "partitions", "1 hour", "failed", 1, "50 min", None),
-        ],
-        SUCCEED,
-    ),
-    Kind.JOB_OVERDUE: (
-        [("UPDATE pggit.scheduled_job SET updated_at = now() - interval '1 day'",)],
-        "UPDATE pggit.scheduled_job SET enabled = FALSE",
-    ),
-    Kind.WORKER_SILENT: (
-        [(WORKER, "one:1", "one", "1 day", "4 min", None)],
-        "UPDATE pggit.alertd_worker SET last_beat_at = now()",
-    ),
-    Kind.BASELINE_HELD: (
-        [(HELD,)],
-        "UPDATE pggit.performance_baseline_history SET decided_at = now(), decided_by = 'dba'",
-    ),
-}
-
-
-async def trouble(alerts: Alerts, kind: Kind) -> str:
-    """Bring a condition about, and return the statement that mends it."""
-    causes, mend = TROUBLES[kind]
-    for cause in causes:
-        await alerts.rows(*cause)
-    return mend
-
-
-async def limits(alerts: Alerts, kind: Kind) -> dict[str, Any]:
-    """Return what the daemon would pass for this kind beside the defaults."""
-    if kind is not Kind.JOB_OVERDUE:
-        return {}
-    slot: datetime = await alerts.value("SELECT now() - interval '3 hours'")
-    return {"jobs": ["retention"], "slots": [slot]}
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.BASELINE_HELD])
@@ -194,17 +61,6 @@ async def test_a_held_baseline_is_told_once_and_again_only_for_another_candidate
         assert "of commit waits for a decision: p99 500ms instead of 5ms" in message
 
 
-async def test_a_held_baseline_says_what_it_crept_away_from(alerts: Alerts) -> None:
-    """A candidate that is near the old baseline, but far from that of four weeks ago, names the latter."""
-    await alerts.rows("""
-        INSERT INTO pggit.performance_baseline_history (operation_type, status, branch_id, old_p99_microseconds,
-            new_p99_microseconds, reference_p99_microseconds)
-        VALUES ('commit', 'held', 3, 9000, 11000, 5000)
-    """)
-    [detail] = await alerts.column("SELECT detail FROM pggit.current_conditions()")
-    assert "of commit on branch 3 waits for a decision: p99 11ms instead of 9ms, and it was 5ms before" in detail
-
-
 async def test_the_end_says_how_long_it_was(alerts: Alerts) -> None:
     """The last message counts from the first sight to the last."""
     await alerts.setting()
@@ -245,89 +101,6 @@ async def test_a_gap_in_the_checks_does_not_count_as_lasting(alerts: Alerts) -> 
             last_seen_at = now() - interval '1 h'
     """)
     assert await check(alerts) == []
-
-
-async def test_a_job_that_fails_fewer_times_or_recovered_is_no_condition(alerts: Alerts) -> None:
-    """Two failures are none, and neither are five before a success; a run that goes on counts its failed attempts."""
-    await alerts.rows(RUN, "retention", "9 hours", "failed", 5, "9 hours", None)
-    await alerts.rows(RUN, "retention", "8 hours", "succeeded", 1, "8 hours", None)
-    await alerts.rows(RUN, "retention", "1 hour", "failed", 2, "50 min", None)
-    assert await alerts.rows("SELECT * FROM pggit.current_conditions()") == []
-    lease = await alerts.value("SELECT now() + interval '1 min'")
-    await alerts.rows(RUN, "retention", "1 min", "running", 2, "1 min", lease)
-    assert await alerts.column("SELECT kind FROM pggit.current_conditions()") == ["job_failing"]
-
-
-async def test_only_finished_deliveries_of_the_last_hour_count(alerts: Alerts) -> None:
-    """Retries, suppressed ones and yesterday's failures don't lower the rate; too few deliveries say nothing."""
-    await alerts.rows(LOG, "failed", "expired", "61 min", 50)
-    await alerts.rows(LOG, "retry", "timeout", "1 min", 50)
-    await alerts.rows(LOG, "suppressed", "no_matching_setting", "1 min", 50)
-    await alerts.rows(LOG, "failed", "invalid_setting", "1 min", 19)
-    assert await alerts.rows("SELECT * FROM pggit.current_conditions()") == []
-    await alerts.rows(LOG, "failed", "invalid_setting", "1 min", 1)
-    assert await alerts.column("SELECT kind FROM pggit.current_conditions()") == ["delivery_success"]
-
-
-async def test_a_worker_that_said_goodbye_was_replaced_or_is_long_gone_is_not_silent(alerts: Alerts) -> None:
-    """Only a worker that vanished, has no successor on its machine, and may still come back is reported."""
-    await alerts.rows(WORKER, "stopped:1", "stopped", "1 day", "1 hour", "1 hour")
-    await alerts.rows(WORKER, "host:1", "host", "1 day", "1 hour", None)
-    await alerts.rows(WORKER, "host:2", "host", "30 min", "5 s", None)
-    await alerts.rows(WORKER, "old:1", "old", "9 days", "25 hours", None)
-    assert await alerts.rows("SELECT * FROM pggit.current_conditions()") == []
-    await alerts.rows(WORKER, "lost:1", "lost", "1 day", "1 hour", None)
-    assert await alerts.column("SELECT subject FROM pggit.current_conditions()") == ["lost:1"]
-
-
-async def test_a_baseline_that_was_never_recalculated_is_overdue(alerts: Alerts) -> None:
-    """Without a success since the slot that should be done, the recalculation is overdue; switched off, it is not."""
-    await alerts.rows("UPDATE pggit.scheduled_job SET updated_at = now() - interval '1 day'")
-    overdue = (
-        "SELECT kind FROM pggit.current_conditions(p_jobs => '{baselines}', p_slots => ARRAY[now() - interval '3 h'])"
-    )
-    assert await alerts.column(overdue) == ["recalculation"]
-    await alerts.rows(RUN, "baselines", "3 hours", "succeeded", 1, "170 min", None)
-    assert await alerts.column(overdue) == []
-    await alerts.rows("DELETE FROM pggit.scheduled_job_run")
-    await alerts.rows("UPDATE pggit.scheduled_job SET enabled = FALSE WHERE job = 'baselines'")
-    assert await alerts.column(overdue) == []
-
-
-async def test_an_open_destination_explains_what_waits_for_it(alerts: Alerts) -> None:
-    """Old notifications of a destination that is open are no second condition."""
-    await alerts.rows(QUEUE, "-1 hour", 3)
-    assert await alerts.column("SELECT kind FROM pggit.current_conditions()") == ["queue_age"]
-    await alerts.rows("""
-        INSERT INTO pggit.alert_destination (destination_key, channel, recipient, opened_at, open_until, last_error)
-        VALUES ('slack:one', 'slack', '#ops', now(), now() + interval '1 min', 'no answer')
-    """)
-    rows = await alerts.rows("SELECT kind, detail, destination_key FROM pggit.current_conditions()")
-    assert rows == [("destination_open", "nothing is sent to slack #ops: no answer", "slack:one")]
-
-
-async def test_a_pause_is_told_by_its_length_in_all(alerts: Alerts) -> None:
-    """It counts from its beginning to its announced end; one that is shorter, over, or behind a breaker is none."""
-    kinds = "SELECT kind FROM pggit.current_conditions()"
-    await alerts.rows("""
-        INSERT INTO pggit.alert_destination (destination_key, channel, recipient, paused_since, paused_until)
-        VALUES ('slack:one', 'slack', '#ops', now() - interval '14 min', now() + interval '30 s')
-    """)
-    assert await alerts.column(kinds) == []
-    assert await alerts.column(f"{kinds[:-1]}p_destination_paused => '14 min')") == ["destination_paused"]
-    await alerts.rows("UPDATE pggit.alert_destination SET paused_until = now() + interval '2 min'")
-    (row,) = await alerts.rows("SELECT kind, detail, destination_key FROM pggit.current_conditions()")
-    assert row[::2] == ("destination_paused", "slack:one")
-    assert row[1].startswith("nothing is sent to slack #ops until 2")
-    assert row[1].endswith(" UTC, a pause of 16 min in all: it asked us to wait")
-    await alerts.rows(
-        "UPDATE pggit.alert_destination SET opened_at = now(), open_until = now() WHERE destination_key = 'slack:one'"
-    )
-    assert await alerts.column(kinds) == ["destination_open"]
-    await alerts.rows("UPDATE pggit.alert_destination SET opened_at = NULL, open_until = NULL, paused_until = now()")
-    assert await alerts.column(kinds) == []
-    await alerts.rows("UPDATE pggit.alert_destination SET paused_until = now() + interval '1 day', paused_since = NULL")
-    assert await alerts.column(kinds) == [], "how long a pause from before the upgrade lasts is not known"
 
 
 async def test_a_pause_is_not_told_through_what_is_paused(alerts: Alerts) -> None:
@@ -452,43 +225,11 @@ async def test_an_empty_database_has_no_conditions(alerts: Alerts) -> None:
 
 
 async def test_old_runs_of_the_check_itself_are_removed(alerts: Alerts) -> None:
-    """A day of them is kept; other jobs' runs stay."""
-    for job in ("self_check", "retention"):
+    """A day of them is kept, as of the scan that runs as often; other jobs' runs and open ones stay."""
+    for job in ("self_check", "anomalies", "retention"):
         for ago in ("2 days", "1 hour"):
             await alerts.rows(RUN, job, ago, "succeeded", 1, ago, None)
+    await alerts.rows(RUN, "self_check", "3 days", "running", 1, "3 days", datetime.now(UTC))
     await check(alerts)
     left = "SELECT job, count(*) FROM pggit.scheduled_job_run GROUP BY job ORDER BY job"
-    assert await alerts.rows(left) == [("retention", 2), ("self_check", 1)]
-
-
-async def test_the_kinds_are_those_the_database_knows(alerts: Alerts) -> None:
-    """Python and the table's CHECK name the same kinds."""
-    for kind in Kind:
-        await alerts.rows(
-            "INSERT INTO pggit.alertd_condition (kind, subject, severity, detail) VALUES (%s, '', 'INFO', 'm')", kind
-        )
-    known = await alerts.value(
-        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'alertd_condition_kind_is_known'"
-    )
-    assert known.count("::text") == len(Kind)
-
-
-async def test_a_held_baseline_s_two_durations_read_differently(connection: AsyncConnection) -> None:
-    """What differs by less than rounding shows gets the decimals that tell it apart; other pairs don't."""
-    await connection.execute(
-        "INSERT INTO pggit.performance_baseline_history (operation_type, old_p99_microseconds, new_p99_microseconds,"
-        " reference_p99_microseconds, percent_change, reason, status)"
-        " VALUES ('commit', 10600, 11200, 5100, 5.66, 'scheduled', 'held')"
-    )
-    [[detail]] = await (
-        await connection.execute("SELECT detail FROM pggit.current_conditions() WHERE kind = 'baseline_held'")
-    ).fetchall()
-    assert "p99 11.2ms instead of 10.6ms, and it was 5.1ms before it crept" in detail
-    pairs = [(250_400, 250_100), (250_040, 250_010), (250_001, 250_000), (250_000, 100_000), (250_000, 250_000)]
-    for pair, text in zip(pairs, ("250.4ms", "250.04ms", "250.001ms", "250ms", "250ms"), strict=True):
-        found = await connection.execute("SELECT pggit.milliseconds_apart(%s, %s)", pair)
-        assert await found.fetchone() == (text,)
-    unknown = await connection.execute(
-        "SELECT pggit.milliseconds_apart(NULL, 1), pggit.milliseconds_apart(250000, NULL)"
-    )
-    assert await unknown.fetchone() == (None, "250ms")
+    assert await alerts.rows(left) == [("anomalies", 1), ("retention", 2), ("self_check", 2)]

@@ -4,7 +4,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import AsyncConnection, sql
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from support.alerts import SLACK, Alerts
@@ -14,12 +14,6 @@ pytestmark = pytest.mark.servers
 CANARY = "canaryTokenVq07aaZk81QmX"
 WEBHOOK = f"https://hooks.slack.com/services/T0/B0/{CANARY}"
 AUDIT = "SELECT setting_id, action, changed FROM pggit.notification_settings_audit"
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
 
 
 async def test_every_kind_of_change_is_kept(alerts: Alerts) -> None:

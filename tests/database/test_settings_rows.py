@@ -6,7 +6,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import AsyncConnection
 
 from pggit_alertd.channels import NAMES
 from support.alerts import APPRISE, EMAIL, HOOK, PAGERDUTY, SLACK, WEBHOOK, Alerts
@@ -48,12 +47,6 @@ JUNK: list[Any] = [
     {"TO": ["ops@example.com"], "Webhook": WEBHOOK, "Service_Key": "k"},
 ]
 """No channel can use any of these."""
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
 
 
 async def test_the_design_documents_examples_work_as_they_stand(alerts: Alerts) -> None:

@@ -1,9 +1,6 @@
 """The shortcut of alerts that have just been raised: routed and claimed in one round trip, or by the router."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-from psycopg.conninfo import make_conninfo
 
 from pggit_alertd.clock import SystemClock
 from pggit_alertd.database.pool import Database
@@ -16,23 +13,6 @@ from support.claims import HandClock, ack, rooms, store
 pytestmark = pytest.mark.servers
 
 DAY = 86_400.0
-
-
-@pytest.fixture
-async def alerts(database: str) -> AsyncIterator[Alerts]:
-    """Yield the test's database with words for alerts."""
-    opened = await Alerts.connect(database)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Database]:
-    """Yield the daemon's connections, with no right but those of its role."""
-    opened = Database(make_conninfo(database, options="-c role=pggit_alertd_daemon"), size=2)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 class Path:
@@ -60,9 +40,9 @@ class Path:
         return [claim.alert.operation_type for claim in claims]
 
 
-async def test_an_alert_is_routed_and_claimed_in_one_transaction(alerts: Alerts, pool: Database) -> None:
+async def test_an_alert_is_routed_and_claimed_in_one_transaction(alerts: Alerts, daemon_pool: Database) -> None:
     """What was raised a moment ago is claimed by whoever routes it, its outbox row is gone, and its ack is accepted."""
-    work = store(pool)
+    work = store(daemon_pool)
     await alerts.setting(pattern="commit")
     alert = await alerts.alert("commit")
     done, claims = await work.route_and_claim(
@@ -76,33 +56,32 @@ async def test_an_alert_is_routed_and_claimed_in_one_transaction(alerts: Alerts,
     assert await alerts.queue("status") == [("sent",)]
 
 
-async def test_what_was_due_before_is_claimed_too(alerts: Alerts, pool: Database) -> None:
+async def test_what_was_due_before_is_claimed_too(alerts: Alerts, daemon_pool: Database) -> None:
     """What waits in the queue goes out with what is routed; an alert that nobody hears of is only counted."""
     await alerts.setting(pattern="commit")
-    await alerts.alert("commit")
-    await alerts.route()
+    await alerts.routed_alert("commit")
     await alerts.alert("commit", alert_type="ANOMALY")
     await alerts.alert("push")
-    path = Path(store(pool), SystemClock())
+    path = Path(store(daemon_pool), SystemClock())
     assert path.ask()
     assert await path.claim() == ["commit", "commit"]
     assert path.told == [Routed(2, 1, 0, {"no_matching_setting": 1})]
 
 
-async def test_nothing_to_route_and_nothing_due(alerts: Alerts, pool: Database) -> None:
+async def test_nothing_to_route_and_nothing_due(alerts: Alerts, daemon_pool: Database) -> None:
     """On empty tables nothing is claimed, and the router is woken: the notification was for something else."""
     assert await alerts.value("SELECT count(*) FROM pggit.performance_alerts") == 0
-    path = Path(store(pool), SystemClock())
+    path = Path(store(daemon_pool), SystemClock())
     assert path.ask()
     assert await path.claim() == []
     assert path.told == [Routed(0, 0, 0, {}), None]
 
 
-async def test_without_being_asked_it_only_claims(alerts: Alerts, pool: Database) -> None:
+async def test_without_being_asked_it_only_claims(alerts: Alerts, daemon_pool: Database) -> None:
     """A claim for which nobody asked routes nothing, and so does the one after the one that did."""
     await alerts.setting(pattern="commit")
     await alerts.alert("commit")
-    path = Path(store(pool), SystemClock())
+    path = Path(store(daemon_pool), SystemClock())
     assert await path.claim() == []
     assert path.ask()
     assert await path.claim() == ["commit"]
@@ -111,10 +90,10 @@ async def test_without_being_asked_it_only_claims(alerts: Alerts, pool: Database
     assert (path.woken, len(path.told)) == (1, 1)
 
 
-async def test_a_dispatcher_that_is_at_work_is_not_asked(alerts: Alerts, pool: Database) -> None:
+async def test_a_dispatcher_that_is_at_work_is_not_asked(alerts: Alerts, daemon_pool: Database) -> None:
     """While the dispatcher claims, routing is the router's; what the dispatcher can't serve goes back to it, once."""
     await alerts.alert("commit")
-    path = Path(store(pool), SystemClock())
+    path = Path(store(daemon_pool), SystemClock())
     assert not path.shortcut.ask()
     assert path.ask()
     path.shortcut.decline()
@@ -124,23 +103,23 @@ async def test_a_dispatcher_that_is_at_work_is_not_asked(alerts: Alerts, pool: D
     assert await alerts.value("SELECT count(*) FROM pggit.alert_outbox") == 1
 
 
-async def test_a_storm_is_left_to_the_router(alerts: Alerts, pool: Database) -> None:
+async def test_a_storm_is_left_to_the_router(alerts: Alerts, daemon_pool: Database) -> None:
     """Only a few alerts are routed on the way; the router is told to take the rest."""
     await alerts.setting(pattern="*")
     for number in range(FEW + 5):
         await alerts.alert(f"operation {number}")
-    path = Path(store(pool), SystemClock())
+    path = Path(store(daemon_pool), SystemClock())
     assert path.ask()
     assert len(await path.claim()) == 10, "one destination has ten slots"
     assert path.told == [Routed(FEW, FEW, 0, {}), None]
     assert await alerts.value("SELECT count(*) FROM pggit.alert_outbox") == 5
 
 
-async def test_after_a_failure_the_router_is_told(alerts: Alerts, pool: Database) -> None:
+async def test_after_a_failure_the_router_is_told(alerts: Alerts, daemon_pool: Database) -> None:
     """When the transaction fails, nothing of it stays, the error comes through, and routing is the router's again."""
     await alerts.setting(pattern="*")
     await alerts.alert("commit")
-    path = Path(store(pool), SystemClock())
+    path = Path(store(daemon_pool), SystemClock())
     await alerts.rows("REVOKE UPDATE ON pggit.alert_notification_queue FROM pggit_alertd_daemon")
     assert path.ask()
     with pytest.raises(DatabaseError):
@@ -150,15 +129,14 @@ async def test_after_a_failure_the_router_is_told(alerts: Alerts, pool: Database
     assert await alerts.queue("status") == []
 
 
-async def test_routing_that_fails_keeps_nothing_from_being_claimed(alerts: Alerts, pool: Database) -> None:
+async def test_routing_that_fails_keeps_nothing_from_being_claimed(alerts: Alerts, daemon_pool: Database) -> None:
     """What is due is claimed all the same, the router does the routing, and the next alerts go the long way a while."""
     clock = HandClock()
     await alerts.setting(pattern="*")
-    await alerts.alert("commit")
-    await alerts.route()
+    await alerts.routed_alert("commit")
     await alerts.alert("push")
     await alerts.rows("ALTER FUNCTION pggit.glob_matches(text, text) RENAME TO gone")
-    path = Path(Store(pool, "w1", clock), clock)
+    path = Path(Store(daemon_pool, "w1", clock), clock)
     assert path.ask()
     assert await path.claim() == ["commit"]
     assert path.told == [None]
@@ -167,7 +145,7 @@ async def test_routing_that_fails_keeps_nothing_from_being_claimed(alerts: Alert
     assert path.ask()
 
 
-async def test_a_slow_transaction_closes_it_for_a_while(alerts: Alerts, pool: Database) -> None:
+async def test_a_slow_transaction_closes_it_for_a_while(alerts: Alerts, daemon_pool: Database) -> None:
     """Routing that waits for a lock must not hold up what is due, so the next alerts go the long way for a while."""
     clock = HandClock()
 
@@ -180,7 +158,7 @@ async def test_a_slow_transaction_closes_it_for_a_while(alerts: Alerts, pool: Da
 
     await alerts.setting(pattern="*")
     await alerts.alert("commit")
-    path = Path(Slow(pool, "w1", clock), clock)
+    path = Path(Slow(daemon_pool, "w1", clock), clock)
     assert path.ask()
     assert await path.claim() == ["commit"]
     assert not path.ask()

@@ -1,7 +1,6 @@
 """The queue as workers see it: claims, fences, acks, pauses and holds, on real PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,7 +12,7 @@ from psycopg import AsyncConnection
 from pggit_alertd.database.pool import Database
 from pggit_alertd.errors import DatabaseRejected
 from pggit_alertd.model import Outcome, Reason, Severity, Urgency
-from support.alerts import EMAIL, PAGERDUTY, WEBHOOK, Alerts
+from support.alerts import EMAIL, WEBHOOK, Alerts
 from support.claims import ack, rooms, store
 
 pytestmark = pytest.mark.servers
@@ -23,26 +22,10 @@ EXPIRE = (
 )
 
 
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Database]:
-    """Yield an open pool on the test's database."""
-    opened = Database(database)
-    await opened.open()
-    yield opened
-    await opened.close()
-
-
 async def test_a_claim_carries_all_that_delivery_needs(alerts: Alerts, pool: Database) -> None:
     """Row, setting and destination arrive in one claim; its numbers say whose it is and until when."""
     setting = await alerts.setting("email")
-    alert = await alerts.alert(severity="CRITICAL", name="nightly")
-    await alerts.route()
+    alert = await alerts.routed_alert(severity="CRITICAL", name="nightly")
     (claim,) = await store(pool).claim(rooms(), take_expired=True)
     assert (claim.claim_no, claim.attempt, claim.lost) == (1, 1, 0)
     assert (claim.channel, claim.setting_channel, claim.urgency) == ("email", "email", Urgency.PAGE)
@@ -68,8 +51,7 @@ async def test_lanes_are_apart_and_take_what_they_have_room_for(alerts: Alerts, 
     """Each channel and urgency gets its own slots, oldest due first; no room and no lanes claim nothing."""
     for channel in ("email", "slack", "pagerduty"):
         await alerts.setting(channel)
-    await alerts.alert(count=12)
-    await alerts.route()
+    await alerts.routed_alert(count=12)
     mine = store(pool)
     assert await mine.claim([], take_expired=True) == []
     assert await mine.claim(rooms(0), take_expired=True) == []
@@ -88,8 +70,7 @@ async def test_lanes_are_apart_and_take_what_they_have_room_for(alerts: Alerts, 
 async def test_two_workers_never_hold_one_row(alerts: Alerts, pool: Database) -> None:
     """Eight claimers at once share 200 rows without overlap or remainder."""
     await alerts.setting()
-    await alerts.alert(count=200, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=200, alert_type="ANOMALY")
 
     async def take(worker: str) -> list[int]:
         mine, taken = store(pool, worker), []
@@ -115,8 +96,7 @@ async def test_an_ack_changes_its_row_and_writes_one_log_row(
 ) -> None:
     """Every outcome leaves its row right and one line in the log; only a receiver's word reaches the destination."""
     await alerts.setting()
-    alert = await alerts.alert()
-    await alerts.route()
+    alert = await alerts.routed_alert()
     mine = store(pool)
     (claim,) = await mine.claim(rooms(), take_expired=True)
     refused = {} if outcome is Outcome.SENT else {"reason": Reason.CLIENT_ERROR, "detail": "no", "delay": 30.0}
@@ -142,8 +122,7 @@ async def test_an_ack_changes_its_row_and_writes_one_log_row(
 async def test_a_late_ack_changes_nothing_and_is_logged_superseded(alerts: Alerts, pool: Database) -> None:
     """Once another worker has claimed the row, the first one's ack leaves one log row; the second one's counts."""
     await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     slow, quick = store(pool, "slow"), store(pool, "quick")
     (old,) = await slow.claim(rooms(), take_expired=True)
     await alerts.rows(EXPIRE)
@@ -171,8 +150,7 @@ async def test_a_late_ack_changes_nothing_and_is_logged_superseded(alerts: Alert
 async def test_an_expired_lease_that_nobody_took_still_acknowledges(alerts: Alerts, pool: Database) -> None:
     """Being late alone is no reason to send twice."""
     await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     mine = store(pool)
     (claim,) = await mine.claim(rooms(), take_expired=True)
     await alerts.rows(EXPIRE)
@@ -183,8 +161,7 @@ async def test_an_expired_lease_that_nobody_took_still_acknowledges(alerts: Aler
 async def test_two_acks_of_one_row_in_one_batch_apply_the_live_one(alerts: Alerts, pool: Database) -> None:
     """A worker that lost and retook its own row may flush both results together: the fence picks the second."""
     await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     mine = store(pool)
     (old,) = await mine.claim(rooms(), take_expired=True)
     await alerts.rows(EXPIRE)
@@ -197,8 +174,7 @@ async def test_two_acks_of_one_row_in_one_batch_apply_the_live_one(alerts: Alert
 async def test_an_attempt_is_logged_even_if_its_row_is_gone(alerts: Alerts, pool: Database) -> None:
     """An operator who deletes a row in flight finds its attempt in the log."""
     await alerts.setting()
-    alert = await alerts.alert()
-    await alerts.route()
+    alert = await alerts.routed_alert()
     mine = store(pool)
     (claim,) = await mine.claim(rooms(), take_expired=True)
     await alerts.rows("DELETE FROM pggit.alert_notification_queue")
@@ -209,8 +185,7 @@ async def test_an_attempt_is_logged_even_if_its_row_is_gone(alerts: Alerts, pool
 async def test_what_receivers_say_can_always_be_stored(alerts: Alerts, pool: Database) -> None:
     """NUL bytes, lone surrogates, endless waits and no number at all don't keep an ack from being stored."""
     await alerts.setting()
-    await alerts.alert(count=3, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=3, alert_type="ANOMALY")
     mine = store(pool)
     claims = await mine.claim(rooms(), take_expired=True)
     await mine.acknowledge(
@@ -231,8 +206,7 @@ async def test_values_that_can_not_be_stored_are_told_apart_from_a_database_that
 ) -> None:
     """A rejected batch is an error of its own kind, and leaves nothing behind."""
     await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     mine = store(pool)
     (claim,) = await mine.claim(rooms(), take_expired=True)
     with pytest.raises(DatabaseRejected):
@@ -243,8 +217,7 @@ async def test_values_that_can_not_be_stored_are_told_apart_from_a_database_that
 async def test_handed_back_attempts_never_go_below_zero(alerts: Alerts, pool: Database) -> None:
     """An operator's reset of `attempt` while the row is in flight doesn't break the ack."""
     await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     mine = store(pool)
     (claim,) = await mine.claim(rooms(), take_expired=True)
     await alerts.rows("UPDATE pggit.alert_notification_queue SET attempt = 0")
@@ -255,8 +228,7 @@ async def test_handed_back_attempts_never_go_below_zero(alerts: Alerts, pool: Da
 async def test_mail_recipients_that_are_settled_add_up(alerts: Alerts, pool: Database) -> None:
     """Digests of several attempts are kept together and come with the next claim."""
     await alerts.setting("email")
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     mine = store(pool)
     for digest in ("aa", "bb"):
         (claim,) = await mine.claim(rooms(), take_expired=True)
@@ -269,8 +241,7 @@ async def test_mail_recipients_that_are_settled_add_up(alerts: Alerts, pool: Dat
 async def test_a_setting_found_disabled_at_delivery_parks_its_rows(alerts: Alerts, pool: Database) -> None:
     """HELD hands the attempt back and parks everything of the setting; enabling it makes all of it due at once."""
     setting = await alerts.setting()
-    await alerts.alert(count=3, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=3, alert_type="ANOMALY")
     mine = store(pool)
     claims = await mine.claim(rooms(2), take_expired=True)
     await alerts.rows("UPDATE pggit.alert_notification_settings SET enabled = FALSE")
@@ -286,8 +257,7 @@ async def test_a_setting_found_disabled_at_delivery_parks_its_rows(alerts: Alert
 async def test_a_deleted_setting_is_seen_at_the_claim(alerts: Alerts, pool: Database) -> None:
     """The claim says so, also for rows that were parked; nothing of the config is left anywhere."""
     await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     await alerts.rows("UPDATE pggit.alert_notification_settings SET enabled = FALSE")
     await alerts.rows("DELETE FROM pggit.alert_notification_settings")
     (claim,) = await store(pool).claim(rooms(), take_expired=True)
@@ -295,84 +265,11 @@ async def test_a_deleted_setting_is_seen_at_the_claim(alerts: Alerts, pool: Data
     assert claim.recipient == "#pgit-alerts"
 
 
-async def test_a_pause_binds_every_worker_and_moves_nothing(alerts: Alerts, pool: Database) -> None:
-    """Nothing of the endpoint is claimed until the pause is over, other endpoints go on, and no row is written."""
-    await alerts.setting()
-    await alerts.setting("pagerduty", PAGERDUTY)
-    await alerts.alert(count=4, severity="CRITICAL")
-    await alerts.route()
-    one, two = store(pool), store(pool, "w2")
-    (claim,) = await one.claim(rooms(1, channels=("slack",)), take_expired=True)
-    where = "SELECT array_agg(ctid::text ORDER BY queue_id) FROM pggit.alert_notification_queue"
-    before = await alerts.value(where)
-    await one.pause(claim, 600.0)
-    assert await alerts.value(where) == before
-    assert await two.claim(rooms(channels=("slack",)), take_expired=True) == []
-    due = await two.next_due(rooms(channels=("slack",)))
-    assert due is not None
-    assert 590 < due <= 600
-    assert len(await two.claim(rooms(channels=("pagerduty",)), take_expired=True)) == 4
-    await alerts.rows("UPDATE pggit.alert_destination SET paused_until = now()")
-    assert len(await two.claim(rooms(channels=("slack",)), take_expired=True)) == 3
-
-
-async def test_pauses_without_a_delivery_between_them_are_one(alerts: Alerts, pool: Database) -> None:
-    """A pause soon after another goes on with it; after a delivery, or long after it, it begins anew."""
-    mine = store(pool)
-    await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
-    (claim,) = await mine.claim(rooms(), take_expired=True)
-    since = "SELECT round(extract(EPOCH FROM now() - paused_since) / 60)::integer FROM pggit.alert_destination"
-    set_back = (
-        "UPDATE pggit.alert_destination SET paused_since = now() - %s::interval, paused_until = now() - %s::interval"
-    )
-    await mine.pause(claim, 60.0)
-    assert await alerts.value(since) == 0
-    await alerts.rows(set_back, "9 min", "1 min")
-    await mine.pause(claim, 60.0)
-    assert await alerts.value(since) == 9
-    await alerts.rows("UPDATE pggit.alert_destination SET last_success_at = now() - interval '8 min'")
-    await mine.pause(claim, 60.0)
-    assert await alerts.value(since) == 0
-    await alerts.rows(set_back, "9 min", "6 min")
-    await mine.pause(claim, 60.0)
-    assert await alerts.value(since) == 0
-
-
-async def test_a_pause_only_grows(alerts: Alerts, pool: Database) -> None:
-    """Of twenty pauses told at once the longest holds, whatever their order; nonsense changes nothing."""
-    await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
-    mine = store(pool)
-    (claim,) = await mine.claim(rooms(1), take_expired=True)
-    for seconds in (60.0, 5.0, 0.0, -1.0):
-        await mine.pause(claim, seconds)
-    left = "SELECT extract(EPOCH FROM paused_until - now()) FROM pggit.alert_destination"
-    assert 55 < float(await alerts.value(left)) <= 60
-    await mine.pause(claim, 120.0)
-    assert 115 < float(await alerts.value(left)) <= 120
-
-
-async def test_claims_without_an_endpoint_pause_nothing(alerts: Alerts, pool: Database) -> None:
-    """A claim whose setting names no endpoint has no destination to pause."""
-    await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
-    mine = store(pool)
-    (claim,) = await mine.claim(rooms(), take_expired=True)
-    await mine.pause(replace(claim, destination_key=None), 10.0)
-    assert await mine.acknowledge([ack(replace(claim, destination_key=None))]) == 0
-    assert await alerts.rows("SELECT * FROM pggit.alert_destination") == []
-
-
 async def test_failures_are_counted_until_a_success(alerts: Alerts, pool: Database) -> None:
     """A destination's failures add up over batches, a success clears them, and settings with one webhook share them."""
     await alerts.setting()
     await alerts.setting(config={"webhook_url": WEBHOOK})
-    await alerts.alert(count=3, alert_type="ANOMALY")
-    await alerts.route()
+    await alerts.routed_alert(count=3, alert_type="ANOMALY")
     mine = store(pool)
     claims = await mine.claim(rooms(), take_expired=True)
     state = "SELECT channel, consecutive_failures, last_error, last_success_at IS NOT NULL FROM pggit.alert_destination"
@@ -394,8 +291,7 @@ async def test_next_due_knows_now_later_and_never(alerts: Alerts, pool: Database
     assert await mine.next_due(rooms()) is None
     assert await mine.next_due([]) is None
     await alerts.setting()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     due = await mine.next_due(rooms())
     assert due is not None
     assert due <= 0
@@ -467,8 +363,7 @@ async def test_databases_in_other_encodings_work(server: Any, encoding: str) -> 
         async with await AsyncConnection.connect(dsn, autocommit=True, client_encoding="UTF8") as opened:
             alerts = Alerts(opened)
             await alerts.setting()
-            await alerts.alert(operation="caf\u00e9")
-            await alerts.route()
+            await alerts.routed_alert(operation="caf\u00e9")
             mine = store(pool)
             (claim,) = await mine.claim(rooms(), take_expired=True)
             assert claim.alert.operation_type == "caf\u00e9"

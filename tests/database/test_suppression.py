@@ -5,24 +5,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import AsyncConnection
 
 from support.alerts import Alerts
 from support.windows import Windows
 
 pytestmark = pytest.mark.servers
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
-
-
-@pytest.fixture
-def windows(alerts: Alerts) -> Windows:
-    """Return the same database with words for windows."""
-    return Windows(alerts)
 
 
 async def routed(alerts: Alerts) -> tuple[int, dict[str, int]]:
@@ -87,8 +74,7 @@ async def test_a_window_mutes_what_matches_and_nothing_else(
     for operation in ("commit", "merge_a"):
         await alerts.alert(operation)
     await alerts.alert("merge_b", alert_type="ANOMALY")
-    await alerts.alert("critical", severity="CRITICAL")
-    await alerts.route()
+    await alerts.routed_alert("critical", severity="CRITICAL")
     kept = await alerts.column(
         "SELECT a.operation_type FROM pggit.alert_muted JOIN pggit.performance_alerts AS a USING (alert_id)"
     )
@@ -119,8 +105,7 @@ async def test_an_alert_that_escalates_is_judged_by_its_new_severity(alerts: Ale
 async def test_windows_mute_only_while_they_are_open(alerts: Alerts, windows: Windows) -> None:
     """Not before they start, not after they end, not once cancelled; and never what is queued already."""
     await alerts.setting()
-    before = await alerts.alert()
-    await alerts.route()
+    before = await alerts.routed_alert()
     later = await windows.snooze(None, **{"from": "tomorrow", "to": "tomorrow 03:00"})  # type: ignore[arg-type]
     await alerts.alert()
     assert await routed(alerts) == (1, {})
@@ -160,11 +145,9 @@ async def test_of_several_windows_the_one_that_ends_last_counts(alerts: Alerts, 
 async def test_what_follows_on_a_muted_alert_is_not_told_and_on_a_told_one_is(alerts: Alerts, windows: Windows) -> None:
     """A receiver that was paged before the window hears that it is resolved; one that was not hears nothing."""
     await alerts.setting()
-    told = await alerts.alert()
-    await alerts.route()
+    told = await alerts.routed_alert()
     await windows.snooze()
-    muted = await alerts.alert("merge")
-    await alerts.route()
+    muted = await alerts.routed_alert("merge")
     for alert in (told, muted):
         await alerts.rows("INSERT INTO pggit.alert_outbox (alert_id, event) VALUES (%s, 'resolved')", alert)
     assert await routed(alerts) == (1, {"nobody_was_told": 1})
@@ -293,8 +276,7 @@ async def test_the_view_shows_what_is_open(alerts: Alerts, windows: Windows) -> 
     await windows.pass_by(await windows.snooze())
     await alerts.rows("SELECT pggit.cancel_snooze(%s)", await windows.snooze())
     await alerts.alert(count=2, alert_type="ANOMALY")
-    await alerts.alert(severity="CRITICAL")
-    await alerts.route()
+    await alerts.routed_alert(severity="CRITICAL")
     assert await alerts.rows(
         "SELECT snooze_id, kind, reason, muted, muted_critical, operation_pattern,"
         " time_left BETWEEN interval '25 min' AND interval '30 min' FROM pggit.v_active_snoozes"
@@ -306,8 +288,7 @@ async def test_text_of_any_kind_goes_through(alerts: Alerts, windows: Windows) -
     await alerts.setting()
     reason = "100% 'sure' \\ \"now\" 🛠 %s"
     window = await windows.snooze(reason=reason)
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     assert reason in (await alerts.log("error_message"))[0][0]
     await windows.pass_by(window)
     await windows.release()
@@ -320,8 +301,7 @@ async def test_retention_takes_what_is_over_and_old(alerts: Alerts, windows: Win
     """Old windows, occurrences and muted rows go; recurring, recent and still waiting ones stay."""
     await alerts.setting()
     old, recent, recurring = await windows.snooze(), await windows.snooze("3 hours"), await windows.recurring()
-    await alerts.alert()
-    await alerts.route()
+    await alerts.routed_alert()
     await windows.pass_by(old, ago="100 days")
     await alerts.rows("UPDATE pggit.alert_snooze_occurrence SET settled_at = ends_at WHERE ends_at < now()")
     await alerts.rows(

@@ -1,19 +1,11 @@
 """From which multiple of its p99 a threshold alert is CRITICAL, and what that does on its way."""
 
-from typing import Any
-
 import pytest
-from psycopg import AsyncConnection, errors
+from psycopg import errors
 
 from support.alerts import Alerts
 
 pytestmark = pytest.mark.servers
-
-
-@pytest.fixture
-def alerts(connection: AsyncConnection[tuple[Any, ...]]) -> Alerts:
-    """Return the test's database with words for alerts."""
-    return Alerts(connection)
 
 
 async def rule(alerts: Alerts, pattern: str, multiple: object) -> None:
@@ -74,8 +66,7 @@ async def test_an_alert_far_beyond_its_threshold_is_routed_as_critical(alerts: A
     """It is stored and routed once, as CRITICAL, and is not said to keep coming back; others stay WARNING."""
     await alerts.setting(severity="CRITICAL")
     far = await alerts.alert(microseconds=500_000, baseline=50_000)
-    near = await alerts.alert("merge", microseconds=499_999, baseline=50_000)
-    await alerts.route()
+    near = await alerts.routed_alert("merge", microseconds=499_999, baseline=50_000)
     assert await alerts.queue("alert_id, urgency, alert ->> 'severity', alert ->> 'escalated'") == [
         (far, 0, "CRITICAL", None)
     ]
@@ -87,8 +78,7 @@ async def test_an_alert_far_beyond_its_threshold_is_routed_as_critical(alerts: A
 async def test_an_alert_that_also_keeps_coming_back_says_so(alerts: Alerts) -> None:
     """Both reasons make one CRITICAL, and the message names the repetition."""
     await alerts.setting()
-    await alerts.alert(ago="10 minutes", count=3)
-    await alerts.route()
+    await alerts.routed_alert(ago="10 minutes", count=3)
     await alerts.alert(microseconds=500_000, baseline=50_000)
     await alerts.route()
     assert (await alerts.queue("alert ->> 'severity', alert ->> 'escalated'"))[-1] == ("CRITICAL", "true")
@@ -98,8 +88,7 @@ async def test_checking_one_alert_follows_the_rule(alerts: Alerts) -> None:
     """check_alert_escalation raises it and has it routed again for those who hear of CRITICAL only."""
     await alerts.setting(severity="CRITICAL")
     await alerts.rows("DELETE FROM pggit.alert_severity_rule")
-    alert = await alerts.alert(microseconds=500_000, baseline=50_000)
-    await alerts.route()
+    alert = await alerts.routed_alert(microseconds=500_000, baseline=50_000)
     assert await alerts.queue("alert_id") == []
     await rule(alerts, "commit", 5)
     assert await alerts.value("SELECT pggit.check_alert_escalation(%s)", alert) == "CRITICAL"

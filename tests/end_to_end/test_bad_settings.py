@@ -20,7 +20,8 @@ BROKEN: list[tuple[str | None, str | None]] = [
     ("slack", json.dumps({"webhook": "http://127.0.0.1/" + "x" * 1_000_000})),
     ("slack", json.dumps({"webhook": "http://127.0.0.1/x", "note": "y" * 1_000_000})),
     ("slack", '{"webhook": "http://127.0.0.1/x", "n": 1e5000}'),
-    ("slack", '{"webhook": "http://127.0.0.1/x", "n": ' + "[" * 3000 + "]" * 3000 + "}"),
+    # Later Pythons can read it, so something else is wrong with it too.
+    ("slack", '{"webhook": 7, "n": ' + "[" * 3000 + "]" * 3000 + "}"),
     ("email", "{}"),
     ("email", '{"to": []}'),
     ("email", '{"to": [""]}'),

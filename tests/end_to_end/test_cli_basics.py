@@ -1,5 +1,6 @@
 """The command line as such: help, exit statuses, settings that can't be used, secrets that must not be seen."""
 
+import asyncio
 import socket
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from pggit_alertd import __version__
 from pggit_alertd.settings import Settings
 from pggit_alertd.settings.address import web_address
-from support.command_line import alertd, run
+from support.command_line import alertd, alertd_afresh, run
 
 COMMANDS = ("run", "migrate", "check", "config", "send-test", "healthcheck", "demo", "version")
 CANARY = "canaryPassw0rdZx9"
@@ -34,6 +35,27 @@ async def test_each_command_explains_itself(command: str) -> None:
     assert ended.status == 0
     assert f"Usage: pggit-alertd {command}" in ended.out
     assert "Exit status:" in ended.out
+
+
+async def test_every_command_works_in_an_interpreter_that_has_imported_nothing() -> None:
+    """As a shell starts it, each command gets as far as a database that is down, or to its end without one."""
+    expected = {
+        "version": 0,
+        "config": 0,
+        "healthcheck --url http://127.0.0.1:1": 69,
+        "check": 69,
+        "migrate status": 69,
+        "send-test 1": 69,
+        "explain 1": 69,
+        "conditions": 69,
+        "settings history": 69,
+        "deadletter list": 69,
+        "snooze list": 69,
+        "backtest --from 2026-01-01": 69,
+    }
+    down = "host=127.0.0.1 port=1"
+    ended = await asyncio.gather(*(alertd_afresh(*each.split(), database_url=down) for each in expected))
+    assert [each.status for each in ended] == list(expected.values()), [each.err for each in ended]
 
 
 @pytest.mark.parametrize("arguments", [("--version",), ("version",)])

@@ -1,33 +1,14 @@
 """`pggit-alertd send-test`: one [TEST] message through a setting to a real receiver, with the receiver's answer."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
 import pytest
 
 from pggit_alertd.demo.sinks import Answer, HttpSink, SmtpReply, SmtpSink
+from support.checks import ADDRESS, PASSWORD, ROUTING_KEY, TOKEN
 from support.command_line import Ended, alertd
-
-TOKEN = "canaryTokenVq07aaZk81QmX"
-ROUTING_KEY = "c4n4ry7r0u71n6k3yc4n4ry7r0u71n6k"
-PASSWORD = "c4n4ryPassw0rd"
-ADDRESS = "canary.ops@example.com"
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[HttpSink]:
-    """Run Slack and PagerDuty on loopback."""
-    async with HttpSink() as sink:
-        yield sink
-
-
-@pytest.fixture
-async def mail() -> AsyncIterator[SmtpSink]:
-    """Run a mail server on loopback that wants a login."""
-    async with SmtpSink(credentials=("alertd", PASSWORD)) as sink:
-        yield sink
 
 
 class Bench:
@@ -192,7 +173,7 @@ async def test_what_the_receiver_refuses_is_printed_and_logged(bench: Bench, htt
     http.always(Answer(404, "no_service"), "/services/")
     slack = await bench.send(await bench.setting("slack"))
     assert slack.status == 1
-    assert "not delivered, destination_gone: HTTP 404: no_service" in slack.out
+    assert "not delivered, destination_gone: HTTP 404: no_service; make a new webhook" in slack.out
     http.always(Answer(400, '{"status":"invalid event","errors":["routing_key is invalid"]}'), "/v2/enqueue")
     pagerduty = await bench.send(await bench.setting("pagerduty"))
     assert pagerduty.status == 1

@@ -58,7 +58,7 @@ def test_every_channel_is_reached_and_nothing_is_left(folder: Path) -> None:
 def test_what_is_kept_is_kept(folder: Path) -> None:
     """With --keep database and log stay in the folder named, no server runs on, and a second demo counts anew."""
     kept = folder / "kept"
-    status, _, told = demo(folder, "--duration", "12", "--keep", str(kept))
+    status, _, told = demo(folder, "--duration", "6", "--keep", str(kept))
     assert status == 0, told
     assert (kept / "data" / "PG_VERSION").exists()
     assert not (kept / "data" / "postmaster.pid").exists()

@@ -8,11 +8,12 @@ from psycopg import sql
 
 KINDS = Path(__file__).parent / "kinds"
 
+_B = ("b_branch_id.sql", "performance.sql", "b_operations.sql", "versioning.sql")
 SCRIPTS = {
-    "b": ("b_branch_id.sql",),
+    "b": _B,
     "c": ("c_uuid.sql",),
-    "d": ("d_id.sql",),
-    "e": ("b_branch_id.sql", "e_foreign.sql"),
+    "d": ("d_id.sql", "performance.sql", "d_operations.sql", "versioning.sql"),
+    "e": (*_B, "e_foreign.sql"),
 }
 
 _PICTURE = {

@@ -1,6 +1,7 @@
 """Who may do what: the daemon everything it runs, operators and readers their part, PUBLIC nothing of ours."""
 
 import re
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import psycopg
@@ -138,9 +139,39 @@ ALLOWED = [
     ("pggit_alertd_operator", "SELECT pggit.whitelist_entry('commit', NULL, 1), pggit.whitelisted('commit', NULL, 1)"),
     ("pggit_alertd_reader", "SELECT * FROM pggit.anomaly_episode, pggit.anomaly_whitelist, pggit.whitelisted_metric"),
 ]
+WRITTEN = (
+    "performance_metrics", "performance_alerts", "performance_baselines", "alert_notification_settings", "oncall_shift",
+    "anomaly_detection_settings", "anomaly_whitelist",
+)  # fmt: skip
+WRITES = (
+    """INSERT INTO pggit.performance_metrics (operation_type, duration_microseconds, duration_ms, start_time, end_time,
+            user_name, period_start) VALUES ('commit', 9, 0.009, now() - interval '1 s', now(), 'app', current_date)""",
+    """INSERT INTO pggit.performance_alerts (metric_id, operation_type, alert_type, severity, user_name,
+            actual_duration_microseconds) SELECT metric_id, 'commit', 'ANOMALY', 'WARNING', 'app', 9
+            FROM pggit.performance_metrics""",
+    "UPDATE pggit.performance_alerts SET is_acknowledged = TRUE",
+    """INSERT INTO pggit.performance_baselines (operation_type, baseline_date, sample_count, min_microseconds,
+            max_microseconds, p50_microseconds, p75_microseconds, p90_microseconds, p95_microseconds, p99_microseconds,
+            mean_microseconds) VALUES ('commit', current_date, 9, 1, 9, 5, 6, 7, 8, 9, 5)""",
+    "UPDATE pggit.performance_baselines SET is_active = FALSE",
+    """INSERT INTO pggit.alert_notification_settings (name, alert_type, severity, notification_channel, config)
+            VALUES ('new', '*', '*', 'webhook', '{"url": "https://hooks.example.com/x"}')""",
+    "UPDATE pggit.alert_notification_settings SET enabled = FALSE",
+    """INSERT INTO pggit.oncall_shift (setting_id, starts_at, ends_at, config)
+            SELECT max(setting_id), now(), now() + interval '1 hour', '{"url": "https://hooks.example.com/y"}'
+            FROM pggit.alert_notification_settings""",
+    "UPDATE pggit.anomaly_detection_settings SET enabled = FALSE",
+    "INSERT INTO pggit.anomaly_whitelist (operation_pattern, reason) VALUES ('commit', 'r')",
+)
 OPERATORS = ("backtest_", "deadletter_", "settings_history")
 """Statements that people run, with an operator's login."""
 PARAMETER = re.compile(r"%\((\w+)\)s")
+CALL = re.compile(r"(\w+)\s*\(")
+
+
+def called(text: str, ours: AbstractSet[str]) -> set[str]:
+    """Return the functions of ours that an SQL text calls."""
+    return set(ours) & set(CALL.findall(re.sub(r"--[^\n]*", "", text)))
 
 
 async def as_role(connection: psycopg.AsyncConnection[Any], role: str) -> None:
@@ -193,6 +224,72 @@ def test_roles_name_every_table_of_ours() -> None:
     text = RELEASE.roles[0].text
     for table in [*RELEASE.tables(), *RELEASE.view_names()]:
         assert f"pggit.{table}" in text, table
+
+
+def test_public_may_call_two_functions_of_ours(database: str) -> None:
+    """A new function says REVOKE ... FROM PUBLIC; the two that don't ask whether their caller may read alerts."""
+    with psycopg.connect(database) as connection:
+        statement = (
+            "SELECT p.proname FROM pg_proc AS p WHERE p.pronamespace = 'pggit'::regnamespace AND p.proname = ANY (%s)"
+            " AND has_function_privilege('public', p.oid, 'EXECUTE') ORDER BY p.proname"
+        )
+        found = connection.execute(statement, (sorted(RELEASE.routine_names()),)).fetchall()
+    assert found == [("check_alert_escalation",), ("notify_on_alert",)]
+
+
+def test_a_role_may_call_whatever_its_functions_call_as_their_caller(database: str) -> None:
+    """Whatever a role comes to from its functions, queries and views is granted to it; triggers need no grant."""
+    with psycopg.connect(database) as connection:
+        rows = connection.execute(
+            "SELECT p.proname, p.prosecdef, p.prosrc, p.prorettype = 'trigger'::regtype,"
+            " ARRAY (SELECT r.rolname::text FROM pg_roles AS r WHERE r.rolname LIKE 'pggit_alertd_%%'"
+            " AND has_function_privilege(r.oid, p.oid, 'EXECUTE'))"
+            " FROM pg_proc AS p WHERE p.pronamespace = 'pggit'::regnamespace AND p.proname = ANY (%s)",
+            (sorted(RELEASE.routine_names()),),
+        ).fetchall()
+        viewed = connection.execute("SELECT pg_get_viewdef(c.oid) FROM pg_class AS c WHERE c.relkind = 'v'").fetchall()
+    ours = {name for name, *_ in rows}
+    may = {name: set(roles) for name, _, _, _, roles in rows}
+    calls = {name: called(source, ours) - {name} for name, _, source, _, _ in rows}
+    as_caller = {name for name, definer, _, trigger, _ in rows if not definer and not trigger}
+    lacking = [
+        f"{role}: {name} calls {other}"
+        for name in as_caller
+        for role in may[name]
+        for other in calls[name]
+        if role not in may[other]
+    ]
+    for name in NAMES:
+        role = "pggit_alertd_operator" if name.startswith(OPERATORS) or name in DECISIONS else "pggit_alertd_daemon"
+        lacking += [f"{role}: {name}.sql" for other in called(queries.load(name), ours) if role not in may[other]]
+    for (text,) in viewed:
+        lacking += [f"a view calls {other}" for other in called(text, ours) if len(may[other]) < 3]
+    assert lacking == []
+    assert [
+        name for name, definer, _, trigger, _ in rows if trigger and not definer and calls[name] - {"cancel_snooze"}
+    ] == []
+
+
+async def test_an_application_s_role_needs_no_grant_of_ours(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Who may write alerts, baselines or settings, and nothing else, sets off all our triggers and none is refused."""
+    async with connection.transaction(force_rollback=True):
+        await connection.execute("CREATE ROLE application_of_somebody")
+        await connection.execute("GRANT USAGE ON SCHEMA pggit TO application_of_somebody")
+        await connection.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA pggit TO application_of_somebody")
+        for table in WRITTEN:
+            grant = sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON pggit.{} TO application_of_somebody")
+            await connection.execute(grant.format(sql.Identifier(table)))
+        await as_role(connection, "application_of_somebody")
+        for statement in WRITES:
+            await connection.execute(statement.encode())
+        await connection.execute("RESET ROLE")
+        traces = await connection.execute(
+            "SELECT (SELECT count(*) FROM pggit.alert_outbox),"
+            " (SELECT count(*) FROM pggit.notification_settings_audit),"
+            " (SELECT count(*) FROM pggit.performance_baseline_history),"
+            " (SELECT recipient LIKE 'webhook %' FROM pggit.alert_notification_settings WHERE name = 'new')"
+        )
+        assert await traces.fetchone() == (2, 2, 2, True)
 
 
 async def test_what_a_role_may_not(connection: psycopg.AsyncConnection[Any]) -> None:

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
 
 from pggit_alertd.database import queries
-from plans.test_plans import MODES, explain
+from support.plans import MODES, Database, explain, filled
 
 FILL = """
 INSERT INTO pggit.performance_metrics
@@ -21,18 +20,14 @@ FROM (
 
 
 @pytest.fixture(scope="module")
-def busy(server: Any) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+def busy(server: Any) -> Iterator[Database]:
     """Yield a connection to a database with 50,000 metrics of a hundred operations in two days."""
-    name = server.create(server.template())
-    with psycopg.connect(server.server.dsn(name), autocommit=True) as connection:
-        connection.execute(FILL.encode())
-        connection.execute("VACUUM ANALYZE pggit.performance_metrics")
+    with filled(server, FILL) as connection:
         yield connection
-    server.drop(name)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_only_slow_calls_are_read(busy: psycopg.Connection[tuple[Any, ...]], mode: str) -> None:
+def test_only_slow_calls_are_read(busy: Database, mode: str) -> None:
     """Each operation and day costs index probes: no scan reads rows that are faster than the cut."""
     parameters = {
         "operations": [f"operation {n}" for n in range(5)],

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
 
 from support.merges import DASHBOARDS
+from support.plans import Database, Node, blocks, filled, nodes, scans
 
 pytestmark = pytest.mark.servers
 
@@ -29,50 +29,21 @@ FROM generate_series(1, 100000) AS n, LATERAL (SELECT LOCALTIMESTAMP - n * inter
 INSERT INTO pggit.performance_baseline_history (operation_type, status, old_p99_microseconds, new_p99_microseconds)
 SELECT (ARRAY['commit', 'merge', 'rollback'])[1 + n % 3], 'applied', 5000, 6000 FROM generate_series(1, 10000) AS n;
 """
-Database = psycopg.Connection[tuple[Any, ...]]
 
 
 @pytest.fixture(scope="module")
 def large(server: Any) -> Iterator[Database]:
     """Yield a connection to a database with 20,000 merges, all summed up, and 100,000 metrics."""
-    name = server.create(server.template())
-    with psycopg.connect(server.server.dsn(name), autocommit=True) as connection:
-        connection.execute(FILL.encode())
-        connection.execute("VACUUM ANALYZE")
-        connection.execute("SELECT pggit.refresh_merge_rollup(TRUE)")
-        connection.execute("VACUUM ANALYZE pggit.merge_pair_rollup, pggit.merge_hour_rollup, pggit.merge_rollup")
+    with filled(server, FILL, "VACUUM ANALYZE", "SELECT pggit.refresh_merge_rollup(TRUE)") as connection:
         yield connection
-    server.drop(name)
 
 
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield every node of a plan."""
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from nodes(child)
-
-
-def explain(connection: Database, statement: str) -> list[dict[str, Any]]:
+def explain(connection: Database, statement: str) -> list[Node]:
     """Run a statement twice, the second time with its plan, and return the executed nodes."""
     connection.execute(statement.encode())
     cursor = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}".encode())
     plan = cursor.fetchall()[0][0][0]["Plan"]
     return [node for node in nodes(plan) if node["Actual Loops"] > 0]
-
-
-def blocks(plan: list[dict[str, Any]]) -> int:
-    """Return how many blocks the statement touched."""
-    return int(plan[0]["Shared Hit Blocks"] + plan[0]["Shared Read Blocks"])
-
-
-def scans(plan: list[dict[str, Any]], relation: str) -> dict[str, int]:
-    """Return rows read from a relation by kind of scan."""
-    found: dict[str, int] = {}
-    for node in plan:
-        if node.get("Relation Name") == relation:
-            kind = node["Node Type"]
-            found[kind] = found.get(kind, 0) + round(node["Actual Rows"] * node["Actual Loops"])
-    return found
 
 
 def heap(connection: Database) -> int:

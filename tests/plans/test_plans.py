@@ -4,22 +4,18 @@ Each statement runs the way the daemon runs it, with custom plans and with the g
 to after five executions. What counts is what was executed: rows read from the queue, not the planner's estimates.
 """
 
-import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from pggit_alertd.database import queries
 from pggit_alertd.store import COUNTED
+from support.plans import MODES, Database, blocks, explain, explain_inside, explain_prepared, filled, scans
 
 pytestmark = pytest.mark.servers
 
 ROWS = 100_000
-MODES = ("force_custom_plan", "force_generic_plan")
 FILL = """
 INSERT INTO pggit.alert_notification_settings (alert_type, severity, notification_channel, config)
 SELECT '*', '*', 'slack', jsonb_build_object('webhook', 'https://hooks.slack.com/services/T/B/' || n)
@@ -58,115 +54,10 @@ INSERT INTO pggit.alert_outbox (alert_id) SELECT n FROM generate_series(50001, 1
 
 
 @pytest.fixture(scope="module")
-def large(server: Any) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+def large(server: Any) -> Iterator[Database]:
     """Yield a connection to a database with 100,000 rows and more of each kind; what a test does is rolled back."""
-    name = server.create(server.template())
-    with psycopg.connect(server.server.dsn(name), autocommit=True) as connection:
-        connection.execute(FILL.encode())
-        connection.execute("VACUUM ANALYZE")
+    with filled(server, FILL) as connection:
         yield connection
-    server.drop(name)
-
-
-Node = dict[str, Any]
-
-
-def nodes(plan: Node) -> Iterator[Node]:
-    """Yield every node of a plan."""
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from nodes(child)
-
-
-def explain(
-    connection: psycopg.Connection[tuple[Any, ...]], mode: str, statement: str, parameters: dict[str, Any]
-) -> list[Node]:
-    """Run a statement prepared under a plan mode, in a transaction that is rolled back; return its executed nodes."""
-    with connection.transaction(force_rollback=True):
-        connection.execute(f"SET LOCAL plan_cache_mode = {mode}".encode())
-        cursor = connection.execute(
-            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}".encode(), parameters, prepare=True
-        )
-        found = cursor.fetchall()[0][0][0]["Plan"]
-    return list(nodes(found))
-
-
-def explain_prepared(
-    connection: psycopg.Connection[tuple[Any, ...]], mode: str, statement: str, parameters: dict[str, Any]
-) -> list[Node]:
-    """Explain what EXECUTE runs: EXPLAIN with parameters of its own plans for their values, whatever the mode."""
-    names: list[str] = []
-
-    def numbered(found: re.Match[str]) -> str:
-        if found[1] not in names:
-            names.append(found[1])
-        return f"${names.index(found[1]) + 1}"
-
-    prepared = re.sub(r"%\((\w+)\)s", numbered, statement).replace("%%", "%")
-    given = sql.SQL(" (") + sql.SQL(", ").join(sql.Literal(parameters[name]) for name in names) + sql.SQL(")")
-    with connection.transaction(force_rollback=True):
-        connection.execute(f"SET LOCAL plan_cache_mode = {mode}".encode())
-        connection.execute(f"PREPARE measured AS {prepared}".encode())
-        try:
-            cursor = connection.execute(
-                sql.SQL("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE measured") + (given if names else sql.SQL(""))
-            )
-            found = cursor.fetchall()[0][0][0]["Plan"]
-        finally:
-            connection.execute("DEALLOCATE measured")
-    return list(nodes(found))
-
-
-def explain_inside(
-    connection: psycopg.Connection[tuple[Any, ...]], mode: str, statement: str, parameters: dict[str, Any]
-) -> tuple[list[Node], int]:
-    """Run a statement that calls functions; return the executed nodes of what they ran inside, and the rows returned.
-
-    The functions choose between plans themselves, so the mode is also put in the place of their own setting.
-    """
-    plans: list[Node] = []
-
-    def collect(notice: psycopg.errors.Diagnostic) -> None:
-        text = notice.message_primary or ""
-        if "plan:" in text:
-            plans.extend(nodes(json.loads(text[text.index("{") :])["Plan"]))
-
-    with connection.transaction(force_rollback=True):
-        for name in ("claim_notifications", "gather_digests", "alert_escalation_due"):
-            connection.execute(
-                sql.SQL(
-                    "DO $$ BEGIN EXECUTE format('ALTER FUNCTION %s SET plan_cache_mode = {}', "
-                    "(SELECT p.oid::regprocedure FROM pg_proc AS p WHERE p.proname = {})); END $$"
-                ).format(sql.SQL(mode), sql.Literal(name))
-            )
-        connection.execute("LOAD 'auto_explain'")
-        for setting in ("min_duration = 0", "analyze = on", "buffers = on", "nested_statements = on", "format = json"):
-            connection.execute(f"SET LOCAL auto_explain.log_{setting}".encode())
-        connection.execute("SET LOCAL client_min_messages = log")
-        connection.add_notice_handler(collect)
-        try:
-            rows = connection.execute(statement.encode(), parameters).fetchall()
-        finally:
-            connection.remove_notice_handler(collect)
-    return plans, len(rows)
-
-
-def blocks(plan: list[Node]) -> int:
-    """Return how many blocks the statement touched."""
-    return int(plan[0]["Shared Hit Blocks"] + plan[0]["Shared Read Blocks"])
-
-
-def scans(plan: list[Node], relation: str) -> dict[str, int]:
-    """Return rows read from a relation per index (or the kind of scan), counting those a filter threw away."""
-    found: dict[str, int] = {}
-    for node in plan:
-        named = node.get("Relation Name") == relation or str(node.get("Index Name", "")).startswith(relation)
-        if named and "Scan" in node["Node Type"]:
-            thrown = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
-            rows = (node["Actual Rows"] + thrown) * node["Actual Loops"]
-            key = str(node.get("Index Name", node["Node Type"]))
-            found[key] = found.get(key, 0) + round(rows)
-    return found
 
 
 LANES = {
@@ -198,7 +89,7 @@ INDEXES = {
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_claim_reads_what_it_takes(large: psycopg.Connection[tuple[Any, ...]], mode: str) -> None:
+def test_a_claim_reads_what_it_takes(large: Database, mode: str) -> None:
     """20 due rows are claimed by index; nothing is read of 100,000 that wait, or 100,000 behind a dead destination."""
     plan, claimed = explain_inside(large, mode, queries.load("claim"), CLAIM)
     read = scans(plan, "alert_notification_queue")
@@ -211,9 +102,7 @@ def test_a_claim_reads_what_it_takes(large: psycopg.Connection[tuple[Any, ...]],
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_claim_that_coalesces_reads_what_travels_together(
-    large: psycopg.Connection[tuple[Any, ...]], mode: str
-) -> None:
+def test_a_claim_that_coalesces_reads_what_travels_together(large: Database, mode: str) -> None:
     """20 due rows bring at most 999 others each, read through their groups' index, and nobody else's rows."""
     plan, claimed = explain_inside(large, mode, queries.load("claim"), {**CLAIM, "coalesce": True})
     read = scans(plan, "alert_notification_queue")
@@ -226,7 +115,7 @@ def test_a_claim_that_coalesces_reads_what_travels_together(
     assert sum(node.get("Rows Removed by Join Filter", 0) for node in plan) < 20 * taken, "no loop within a loop"
 
 
-def results(connection: psycopg.Connection[tuple[Any, ...]], count: int) -> dict[str, Any]:
+def results(connection: Database, count: int) -> dict[str, Any]:
     """Return the parameters of an ack: so many rows of worker w1 were sent, from 200001 on."""
     instants = connection.execute("SELECT array_fill(now(), ARRAY[%s])", [count]).fetchall()[0][0]
     return {
@@ -265,7 +154,7 @@ def results(connection: psycopg.Connection[tuple[Any, ...]], count: int) -> dict
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_an_ack_reads_its_rows_once(large: psycopg.Connection[tuple[Any, ...]], mode: str) -> None:
+def test_an_ack_reads_its_rows_once(large: Database, mode: str) -> None:
     """100 results are look-ups by primary key, in the queue and nowhere else."""
     count = 100
     with large.transaction(force_rollback=True):
@@ -283,9 +172,7 @@ def test_an_ack_reads_its_rows_once(large: psycopg.Connection[tuple[Any, ...]], 
 
 @pytest.mark.parametrize("known", ["analyzed", "not analyzed"])
 @pytest.mark.parametrize("mode", MODES)
-def test_an_ack_of_a_digest_is_no_loop_within_a_loop(
-    large: psycopg.Connection[tuple[Any, ...]], mode: str, known: str
-) -> None:
+def test_an_ack_of_a_digest_is_no_loop_within_a_loop(large: Database, mode: str, known: str) -> None:
     """One message for 1,000 rows is stored without comparing each row with each, whatever the statistics know."""
     with large.transaction(force_rollback=True):
         if known == "not analyzed":
@@ -308,9 +195,7 @@ def test_an_ack_of_a_digest_is_no_loop_within_a_loop(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_next_due_time_is_two_entries_per_destination(
-    large: psycopg.Connection[tuple[Any, ...]], mode: str
-) -> None:
+def test_the_next_due_time_is_two_entries_per_destination(large: Database, mode: str) -> None:
     """One entry finds the destination, the first of its range answers, however many wait there."""
     full = {"full_channels": ["email"], "full_urgencies": [1], "full_keys": ["email:smtp"]}
     plan = explain(large, mode, queries.load("next_due"), {**LANES, **full})
@@ -321,7 +206,7 @@ def test_the_next_due_time_is_two_entries_per_destination(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_pause_touches_one_row(large: psycopg.Connection[tuple[Any, ...]], mode: str) -> None:
+def test_a_pause_touches_one_row(large: Database, mode: str) -> None:
     """Whatever waits for the destination, only the destination's own row is read and written."""
     parameters = {"destination_key": "slack:3", "channel": "slack", "recipient": "#ops", "seconds": 60.0}
     parameters |= {"grows": True, "patience": "1s"}
@@ -330,7 +215,7 @@ def test_a_pause_touches_one_row(large: psycopg.Connection[tuple[Any, ...]], mod
     assert blocks(plan) < 20
 
 
-def test_upkeep_looks_at_the_oldest_that_wait(large: psycopg.Connection[tuple[Any, ...]]) -> None:
+def test_upkeep_looks_at_the_oldest_that_wait(large: Database) -> None:
     """A round with 100,000 rows behind an open breaker, none too old, reads a thousand of them."""
     for _ in range(2):
         plan = explain(large, MODES[0], "SELECT pggit.give_up_behind_open_breakers()", {})
@@ -338,7 +223,7 @@ def test_upkeep_looks_at_the_oldest_that_wait(large: psycopg.Connection[tuple[An
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_depths_are_counted_to_a_bound(large: psycopg.Connection[tuple[Any, ...]], mode: str) -> None:
+def test_depths_are_counted_to_a_bound(large: Database, mode: str) -> None:
     """Of 200,000 that wait in a channel half are counted, what is sent is not touched, and the oldest is still told."""
     plan = explain(large, mode, queries.load("queue_depth"), {})
     read = scans(plan, "alert_notification_queue")
@@ -354,7 +239,7 @@ def test_depths_are_counted_to_a_bound(large: psycopg.Connection[tuple[Any, ...]
     assert 3600 <= found["slack", "pending"][1] < 7200
 
 
-def test_held_rows_are_counted_beside_a_backlog(large: psycopg.Connection[tuple[Any, ...]]) -> None:
+def test_held_rows_are_counted_beside_a_backlog(large: Database) -> None:
     """However many of a channel are pending, those that are held are counted, each state to its own bound."""
     with large.transaction(force_rollback=True):
         large.execute(
@@ -367,7 +252,7 @@ def test_held_rows_are_counted_beside_a_backlog(large: psycopg.Connection[tuple[
     assert found["slack", "held"] == 100
 
 
-def test_leases_are_found_by_their_due_time(large: psycopg.Connection[tuple[Any, ...]]) -> None:
+def test_leases_are_found_by_their_due_time(large: Database) -> None:
     """Of 100,000 rows that come due later, each destination's first are looked at for who holds them."""
     with large.transaction(force_rollback=True):
         large.execute(
@@ -382,7 +267,7 @@ def test_leases_are_found_by_their_due_time(large: psycopg.Connection[tuple[Any,
     assert read["alert_notification_queue_due"] <= 2000 * DESTINATIONS + 2 * DESTINATIONS
 
 
-def test_the_outbox_is_counted_to_a_bound(large: psycopg.Connection[tuple[Any, ...]]) -> None:
+def test_the_outbox_is_counted_to_a_bound(large: Database) -> None:
     """Of 150,000 alert events that wait, 100,000 are counted."""
     with large.transaction(force_rollback=True):
         assert large.execute(queries.load("outbox_depth").encode()).fetchall() == [(50_000,)]
@@ -393,7 +278,7 @@ def test_the_outbox_is_counted_to_a_bound(large: psycopg.Connection[tuple[Any, .
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_routing_reads_what_it_routes(large: psycopg.Connection[tuple[Any, ...]], mode: str) -> None:
+def test_routing_reads_what_it_routes(large: Database, mode: str) -> None:
     """One call for 200 alerts of a storm costs as much with 100,000 alerts and 50,000 waiting as it must."""
     parameters = {"limit": 200, "horizon_critical": 86400.0, "horizon": 14400.0}
     for _ in range(2):
@@ -402,9 +287,7 @@ def test_routing_reads_what_it_routes(large: psycopg.Connection[tuple[Any, ...]]
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_escalation_reads_three_entries_whatever_the_storm(
-    large: psycopg.Connection[tuple[Any, ...]], mode: str
-) -> None:
+def test_escalation_reads_three_entries_whatever_the_storm(large: Database, mode: str) -> None:
     """Of 1,500 alerts of the operation within the hour three are read: the function touches a few blocks."""
     at = large.execute("SELECT max(created_at) FROM pggit.performance_alerts").fetchall()[0][0]
     call = "SELECT pggit.alert_escalation_due(%(id)s, %(operation)s, 'ANOMALY', %(at)s)"
@@ -417,7 +300,7 @@ def test_escalation_reads_three_entries_whatever_the_storm(
     assert min(blocks(plan) for plan in runs) < 30
 
 
-def test_retention_reads_old_finished_rows_by_their_age(large: psycopg.Connection[tuple[Any, ...]]) -> None:
+def test_retention_reads_old_finished_rows_by_their_age(large: Database) -> None:
     """A purge that has nothing to remove looks at next to nothing."""
     for _ in range(2):
         plan = explain(large, MODES[0], "SELECT * FROM pggit.purge_notifications('90 days', 1000)", {})
@@ -438,7 +321,7 @@ FROM generate_series(1, 20000) AS n;
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_windows_that_are_not_open_cost_nothing(large: psycopg.Connection[tuple[Any, ...]], mode: str) -> None:
+def test_windows_that_are_not_open_cost_nothing(large: Database, mode: str) -> None:
     """Of 20,000 occurrences that are over or to come none is read, and of 20,000 muted rows none that isn't due."""
     with large.transaction(force_rollback=True):
         large.execute(WINDOWS.encode())

@@ -100,19 +100,22 @@ def states(draw: st.DrawFn) -> JobState:
     if draw(st.booleans()):
         status = draw(st.sampled_from(["running", "succeeded", "failed"]))
         due = None if status == "succeeded" else draw(MINUTES if status == "running" else st.none() | MINUTES)
-        slot = Schedule.parse(schedule).latest_slot(draw(MINUTES))
+        slot = Schedule.parse(schedule).latest_slot(draw(st.just(NOW) | MINUTES))
         owner = draw(st.none() | st.just("worker")) if status == "running" else "worker"
         latest = LatestRun(slot, status, draw(st.integers(0, 4)), draw(st.integers(1, 9)), owner, due)
-    grace = timedelta(minutes=draw(st.integers(1, 2000)))
+    age = NOW - Schedule.parse(schedule).latest_slot(NOW)
+    grace = draw(st.just(age) | st.integers(1, 2000).map(lambda minutes: timedelta(minutes=minutes)))
     return JobState("job", schedule, draw(st.booleans()), grace, draw(MINUTES), NOW, latest, None)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(states())
 def test_what_is_decided_is_allowed_and_never_asks_to_look_again_in_the_past(state: JobState) -> None:
     """A claim is of the latest slot, in its grace, of this schedule, and beside no run that may be alive."""
     decision = decide(state, 3)
     assert decision.wake > state.now
+    if state.latest is None or state.latest.status != "running":
+        assert decision.wake <= Schedule.parse(state.schedule).next_slot(state.now)
     if decision.action is Action.CLAIM:
         assert_claimable(state, decision)
     if decision.action is Action.ABANDON:
@@ -121,6 +124,25 @@ def test_what_is_decided_is_allowed_and_never_asks_to_look_again_in_the_past(sta
         assert state.latest.next_attempt_at is not None
         assert state.latest.next_attempt_at <= state.now
         assert decision.reason
+
+
+@settings(max_examples=200)
+@given(states())
+def test_a_slot_that_nothing_forbids_is_claimed(state: JobState) -> None:
+    """The latest slot is taken if it is in time and newer than the job's last run, and that one is not alive."""
+    slot, latest = Schedule.parse(state.schedule).latest_slot(state.now), state.latest
+    alive = latest is not None and latest.status == "running" and (latest.next_attempt_at or state.now) > state.now
+    in_time = state.enabled and state.since <= slot and state.now - slot <= state.grace
+    if in_time and not alive and (latest is None or latest.slot < slot):
+        assert decide(state, 3).action is Action.CLAIM
+
+
+@pytest.mark.parametrize(("attempt", "action"), [(2, Action.CLAIM), (3, Action.ABANDON)])
+def test_a_run_is_tried_again_while_an_attempt_is_left(attempt: int, action: Action) -> None:
+    """Of three attempts the third is the last: a run that died in it is closed."""
+    slot, day = Schedule.parse("15 * * * *").latest_slot(NOW), timedelta(days=1)
+    run = LatestRun(slot, "running", attempt, 1, "worker", NOW)
+    assert decide(JobState("job", "15 * * * *", True, day, NOW - day, NOW, run, None), 3).action is action  # noqa: FBT003
 
 
 def assert_claimable(state: JobState, decision: Decision) -> None:

@@ -140,6 +140,12 @@ class Alerts:
         routed, queued, refused = (await self.rows("SELECT * FROM pggit.route_alerts(%s)", limit))[0][:3]
         return routed, queued, refused
 
+    async def routed_alert(self, operation: str = "commit", **alert: Any) -> int:
+        """Insert alerts as `alert` does, route them, and return the id of the last."""
+        last = await self.alert(operation, **alert)
+        await self.route()
+        return last
+
     async def queue(self, columns: str = "alert_id, channel, status", where: str = "TRUE") -> list[tuple[Any, ...]]:
         """Return the queue in order."""
         return await self.rows(

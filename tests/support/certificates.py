@@ -1,4 +1,7 @@
-"""Certificates for servers on loopback, from an authority that exists for one test and that a daemon can be told of."""
+"""Certificates for servers on loopback, from a throwaway authority that a client can be told of.
+
+They have what Python 3.13 asks of certificates by default: key identifiers, and the authority's key usage.
+"""
 
 import ipaddress
 import ssl
@@ -11,6 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 _PEM = serialization.Encoding.PEM
+_USES = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    **dict.fromkeys(_USES, False), key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False
+)
 
 
 class Authority:
@@ -25,24 +32,22 @@ class Authority:
             self._builder("throwaway CA", public)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+            .add_extension(_SIGNS_CERTIFICATES, critical=True)
             .sign(self._key, hashes.SHA256())
         )
         self.file = folder / "ca.pem"
         self.file.write_bytes(certificate.public_bytes(_PEM))
 
-    def server(self, name: str) -> ssl.SSLContext:
-        """Return the context of a server whose certificate is for this name or address and no other."""
+    def server(self, *names: str) -> ssl.SSLContext:
+        """Return the context of a server whose certificate is for these names and addresses and no others."""
         key = ec.generate_private_key(ec.SECP256R1())
-        try:
-            names: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(name))
-        except ValueError:
-            names = x509.DNSName(name)
         certificate = (
-            self._builder(name, key.public_key())
-            .add_extension(x509.SubjectAlternativeName([names]), critical=False)
+            self._builder(names[0], key.public_key())
+            .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        file = self._folder / f"{name}.pem"
+        file = self._folder / f"{names[0]}.pem"
         file.write_bytes(
             key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
             + certificate.public_bytes(_PEM)
@@ -62,3 +67,10 @@ class Authority:
             .not_valid_before(now - timedelta(minutes=5))
             .not_valid_after(now + timedelta(days=1))
         )
+
+
+def _general(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

@@ -7,6 +7,9 @@ from pggit_alertd.database.pool import Database
 from pggit_alertd.job import Result
 from support.replicas import Replica
 
+RUNS = "SELECT status, attempt, claim_no FROM pggit.scheduled_job_run ORDER BY job, slot"
+SLOTS = "SELECT to_char(slot AT TIME ZONE 'UTC', 'DD HH24:MI'), status FROM pggit.scheduled_job_run ORDER BY slot"
+
 
 class Recorder:
     """A job's work that counts its calls and does as it is told."""

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -109,6 +110,8 @@ def test_no_alert_is_left_out_and_no_message_comes_too_soon(seconds: list[int], 
     quiet = timedelta(seconds=min_interval) if min_interval else TOGETHER
     assert len(sent) <= len(times)
     assert all(later - earlier >= quiet for earlier, later in pairwise(sent))
+    for before, moment in pairwise([NOON - quiet - quiet, *sent]):
+        assert any(before < at <= moment for at in times), "a message without an alert"
     for at in times:
         if min_interval:
             assert any(at <= moment <= at + quiet for moment in sent)
@@ -145,6 +148,13 @@ def test_alerts_are_judged_by_the_labels_they_speak_of() -> None:
     assert judged.by_kind == {"level": (2, 2), "spike": (1, 2)}
     assert judged.by_type == {"ANOMALY": (1, 2), "DEGRADATION": (1, 0)}
     assert judged.false_per_operation_day == 1.0
+
+
+@pytest.mark.parametrize(("minute", "met"), [(39, False), (40, True), (210, True), (211, False)])
+def test_what_lasts_may_be_spoken_of_an_hour_before_and_after(minute: int, *, met: bool) -> None:
+    """An alert an hour from either end of a level's label is right, one a minute further is wrong."""
+    judged = judge([raised(minute)], [label(100, 150, kind="level")], DAY, 1)
+    assert (judged.true, judged.false) == (met, not met)
 
 
 def test_a_share_of_nothing_is_unknown() -> None:

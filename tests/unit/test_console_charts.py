@@ -28,7 +28,8 @@ def test_attempts_are_stacked_in_their_hour() -> None:
     rows = [
         {"bucket": 0, "outcome": "sent", "attempts": 30, "is_cut": False},
         {"bucket": 23, "outcome": "sent", "attempts": 50, "is_cut": False},
-        {"bucket": 23, "outcome": "failed", "attempts": 7, "is_cut": False},
+        {"bucket": 23, "outcome": "failed", "attempts": 6, "is_cut": False},
+        {"bucket": 24, "outcome": "failed", "attempts": 1, "is_cut": False},  # of the very instant
     ]
     chart = charts.hours(rows, NOW)
     assert len(chart.bars) == 24

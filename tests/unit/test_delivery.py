@@ -2,14 +2,17 @@
 
 import asyncio
 import random
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pggit_alertd.backoff import RetrySchedule
+from pggit_alertd.channels import mends
 from pggit_alertd.delivery import Attempt, Deliverer
 from pggit_alertd.errors import DestinationError
 from pggit_alertd.model import (
@@ -299,3 +302,13 @@ async def test_an_alert_from_the_future_has_waited_for_no_time() -> None:
     healthy: Claim = claim()
     ack = await Bench().deliver(alert=replace(healthy.alert, occurred_at=EPOCH + timedelta(hours=5)))
     assert ack.dwell_ms == 0
+
+
+def test_whatever_a_channel_answers_has_a_mend() -> None:
+    """Who tries a setting is told what to do about every reason that a channel gives."""
+    folder = Path(mends.__file__).parent
+    given = {name for path in folder.glob("*.py") for name in re.findall(r"Reason\.([A-Z_]+)", path.read_text())}
+    told = {reason.name for reason in mends.MENDS}
+    assert given - told == {"SHUTDOWN"}
+    assert mends.mended("it failed", Reason.AUTH).startswith("it failed; mend the key")
+    assert mends.mended("it failed", Reason.SHUTDOWN) == "it failed"

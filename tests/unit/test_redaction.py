@@ -81,6 +81,28 @@ def test_a_url_is_cut_down_to_where_it_points(url: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("postgresql:///app?host=/run/pg&port=5433&user=ann", "postgresql:///app?host=/run/pg&port=5433&user=ann"),
+        ("postgresql://ann:geheim@%2Frun%2Fpg:5433/app", "postgresql://ann:***@%2Frun%2Fpg:5433/app"),
+        ("postgresql://ann:geheim@a:1,[::1]:2/app?sslmode=require", "postgresql://ann:***@a:1,[::1]:2/app?sslmode=require"),
+        ("postgresql://ann:ge/he@im@db/app", "postgresql://ann:***@db/app"),
+        ("postgresql://ann@db/app?p%61ssword=geheim", "postgresql://ann@db/app?***"),
+        ("postgresql://db/app?sslpassword=geheim&scram_client_key=geheim", "postgresql://db/app?sslpassword=***&***"),
+        ("postgresql://ann:geheim", MASK),
+        ("host=/run/pg port=5433 user=ann password='ge heim'", "host=/run/pg port=5433 user=ann password=***"),
+        ("host = db scram_client_key=geheim user=ann", "host = db *** user=ann"),
+        ("dbname='host=db password=geheim'", MASK),
+        ("host=db password=ge 'heim", MASK),
+    ],
+)  # fmt: skip
+def test_a_connection_string_shows_where_it_leads(value: str, shown: str) -> None:
+    """Host or socket, port, database and user are left, under a URL's name in a log too; a password never is."""
+    assert redaction.connection(value) == shown
+    assert Redactor().event({"PGGIT_ALERTD_DATABASE_URL": value}) == {"PGGIT_ALERTD_DATABASE_URL": shown}
+
+
+@pytest.mark.parametrize(
     "name",
     ["password", "SMTP_PASSWORD", "pwd", "client_secret", "webhook_url", "routing_key", "serviceKey", "token", "config",
      "slack_config", "config_sealed", "Authorization", "dsn", "conninfo", "api-key", "apikey", "credentials"],

@@ -40,6 +40,7 @@ def test_one_line_is_one_clean_line_within_the_limit(text: str, limit: int) -> N
         ("plain", "plain"),
         ("  a  b  ", "a b"),
         ("a\r\nb\tc\x00d", "a b c d"),
+        ("a\u2028b\u2029c\x85d", "a b c d"),
         ("a\u202eb\u200bc", "abc"),
         ("\ud800", "\ufffd"),
         ("naïve 日本", "naïve 日本"),

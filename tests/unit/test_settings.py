@@ -315,6 +315,21 @@ def test_a_heartbeat_url_that_can_not_be_is_told_without_being_shown(url: str) -
     assert "geheim" not in line
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("postgresql://ann:geheim-pw@/app?host=/run/pg", "postgresql://ann:***@/app?host=/run/pg"),
+        ("host=/run/pg dbname=app user=ann password=geheim-pw", "host=/run/pg dbname=app user=ann password=***"),
+    ],
+)
+def test_the_log_of_the_start_shows_which_database(written: str, shown: str) -> None:
+    """A socket's folder, the database and the user stand in the first log line; the password does not."""
+    settings = load(DATABASE_URL=written)
+    logged = Redactor(settings.secret_values()).event({"event": "starting", "settings": settings.redacted()})
+    assert logged["settings"][f"{P}DATABASE_URL"] == shown
+    assert "geheim" not in str(logged)
+
+
 def test_the_log_of_the_start_shows_every_number() -> None:
     """Passing through the log's redaction masks no setting that is a number: operators look for them there."""
     settings = load()

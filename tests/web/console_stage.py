@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -13,7 +12,7 @@ from pggit_alertd.database.pool import Database
 from pggit_alertd.metrics import Metrics
 from pggit_alertd.web import Console, Reader, bind, create_app, serve
 from support.alerts import Alerts
-from web.test_health import Program
+from web.program import HandClock, Program
 
 PAGES = ("/", "/alerts", "/latency", "/latency?operation=commit", "/deliveries", "/dead-letters", "/baselines",
          "/baselines?operation=commit", "/schedule")  # fmt: skip
@@ -93,21 +92,6 @@ SELECT job, date_trunc('hour', now()) - make_interval(hours => n),
     CASE WHEN n = 3 THEN 'two operations failed' END, NULL
 FROM pggit.scheduled_job CROSS JOIN generate_series(1, 5) AS n;
 """
-
-
-class HandClock:
-    """The wall's time as it is, and a monotonic one that moves when told."""
-
-    def __init__(self) -> None:
-        self.at = 0.0
-
-    def now(self) -> datetime:
-        """Return the wall time."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Return where the hand stands."""
-        return self.at
 
 
 class CountingDatabase(Database):

@@ -37,3 +37,7 @@ $$;
 
 COMMENT ON FUNCTION pggit.anomaly_cut(pggit.performance_latency_profile, double precision, double precision) IS
 'The residual from which on a metric is an anomaly under a profile, at a z and a ratio.';
+
+REVOKE EXECUTE ON FUNCTION pggit.anomaly_cut(
+    pggit.performance_latency_profile, double precision, double precision
+) FROM PUBLIC;

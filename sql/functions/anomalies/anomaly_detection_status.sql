@@ -1,5 +1,7 @@
 -- What the detector can say about each operation, so that silence is not taken for health: "insufficient" is not
--- "normal". One row for each tracked operation, or for the one that is named, known or not.
+-- "normal". A range wider than any slowness is said too: twenty times what one call in four hundred takes, as where a
+-- tail spans the hits and the rare misses of a cache. One row for each tracked operation, or for the one that is named,
+-- known or not.
 CREATE OR REPLACE FUNCTION pggit.anomaly_detection_status(
     p_operation_type text DEFAULT NULL,
     p_as_of timestamp DEFAULT NULL
@@ -29,7 +31,8 @@ BEGIN
             l.operation_type,
             l.zscore_needed,
             (l.profile).hour_centers[1 + extract(HOUR FROM v_to)::integer] + l.low_cut AS low,
-            (l.profile).hour_centers[1 + extract(HOUR FROM v_to)::integer] + l.cut AS high
+            (l.profile).hour_centers[1 + extract(HOUR FROM v_to)::integer] + l.cut AS high,
+            l.cut - coalesce((l.profile).q9975, (l.profile).q99) > ln(20) AS endless
         FROM pggit.anomaly_limits(v_operations, v_from, v_to) AS l
     )
 
@@ -48,6 +51,10 @@ BEGIN
                 '%s metrics are known, %s are needed', coalesce(p.sample_count, 0), s.min_samples
             )
             WHEN 'young' THEN format('%s metrics are known: only what is far out is found', p.sample_count)
+            WHEN 'watched' THEN CASE
+                WHEN judged.endless THEN 'hardly anything can be found: what is expected reaches to over 20 times what one '
+                    'call in 400 takes, as where few calls are of a much slower kind; give that kind an operation type of its own'
+            END
         END
     FROM pggit.anomaly_settings(v_operations) AS s
     LEFT JOIN pggit.anomaly_profiles(p_operation_type, v_from, v_to, 7) AS p ON s.operation_type = p.operation_type

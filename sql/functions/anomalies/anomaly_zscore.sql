@@ -57,3 +57,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.anomaly_zscore(pggit.performance_latency_profile, double precision) IS
 'How unusual ln(microseconds) minus the center of its hour is under a profile, as the z of a normal distribution.';
+
+REVOKE EXECUTE ON FUNCTION pggit.anomaly_zscore(pggit.performance_latency_profile, double precision) FROM PUBLIC;

@@ -16,18 +16,16 @@ DECLARE
     v_zscore numeric := p_z_score;
     v_alert_id bigint;
 BEGIN
-    IF p_metric_id IS NULL OR p_anomaly_type IS NULL THEN
-        RAISE EXCEPTION 'create_anomaly_alert needs %, not NULL',
-            CASE WHEN p_metric_id IS NULL THEN 'p_metric_id' ELSE 'p_anomaly_type' END
-            USING ERRCODE = 'invalid_parameter_value';
+    IF p_metric_id IS NULL THEN
+        RAISE EXCEPTION 'p_metric_id is NULL, it must name a metric' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    IF upper(p_anomaly_type) NOT IN ('ANOMALY', 'STATISTICAL', 'STATISTICAL_ANOMALY') THEN
-        RAISE EXCEPTION 'create_anomaly_alert needs p_anomaly_type ANOMALY or STATISTICAL, not %', left(p_anomaly_type, 60)
+    IF p_anomaly_type IS NULL OR upper(p_anomaly_type) NOT IN ('ANOMALY', 'STATISTICAL', 'STATISTICAL_ANOMALY') THEN
+        RAISE EXCEPTION 'p_anomaly_type is %, it must be ANOMALY or STATISTICAL', coalesce(left(p_anomaly_type, 60), 'NULL')
             USING ERRCODE = 'invalid_parameter_value',
                 HINT = 'DEGRADATION alerts are raised by the degradation scan.';
     END IF;
     IF p_z_score <= 0 OR p_z_score >= 1000000 THEN
-        RAISE EXCEPTION 'create_anomaly_alert needs p_z_score above 0 and below 1000000, not %', p_z_score
+        RAISE EXCEPTION 'p_z_score is %, it must be above 0 and below 1000000', p_z_score
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Metrics that were faster than usual raise no alert.';
     END IF;
 

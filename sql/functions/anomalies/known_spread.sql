@@ -10,3 +10,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.known_spread(pggit.performance_latency_profile) IS
 'The spread of a profile, larger where few metrics are known.';
+
+REVOKE EXECUTE ON FUNCTION pggit.known_spread(pggit.performance_latency_profile) FROM PUBLIC;

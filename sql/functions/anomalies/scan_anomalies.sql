@@ -27,10 +27,10 @@ DECLARE
     v_state pggit.anomaly_scan_state;
 BEGIN
     IF NOT isfinite(v_to) THEN
-        RAISE EXCEPTION 'scan_anomalies needs a finite p_as_of, not %', v_to USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'p_as_of is %, it must be finite', v_to USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF p_lookback <= interval '0' OR p_lookback > c_longest THEN
-        RAISE EXCEPTION 'scan_anomalies needs p_lookback above 0 and up to 24 hours, not %', p_lookback
+        RAISE EXCEPTION 'p_lookback is %, it must be above 0 and up to 24 hours', p_lookback
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     PERFORM pggit.lock_anomaly_alerts();

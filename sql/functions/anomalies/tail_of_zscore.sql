@@ -15,3 +15,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.tail_of_zscore(double precision) IS
 'Natural logarithm of the probability that a normal distribution lies more than z standard deviations above its mean; z of 0 and more.';
+
+REVOKE EXECUTE ON FUNCTION pggit.tail_of_zscore(double precision) FROM PUBLIC;

@@ -9,3 +9,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.violation_multiplier(bigint, bigint) IS
 'Duration divided by what is typical, 9999.99 at most; NULL where either is unknown.';
+
+REVOKE EXECUTE ON FUNCTION pggit.violation_multiplier(bigint, bigint) FROM PUBLIC;

@@ -67,3 +67,5 @@ FOR EACH STATEMENT EXECUTE FUNCTION pggit.audit_notification_settings();
 CREATE OR REPLACE TRIGGER audit_truncated_notification_settings
 AFTER TRUNCATE ON pggit.alert_notification_settings
 FOR EACH STATEMENT EXECUTE FUNCTION pggit.audit_notification_settings();
+
+REVOKE EXECUTE ON FUNCTION pggit.audit_notification_settings() FROM PUBLIC;

@@ -47,3 +47,5 @@ COMMENT ON FUNCTION pggit.check_notification_setting() IS
 CREATE OR REPLACE TRIGGER check_notification_setting
 BEFORE INSERT OR UPDATE ON pggit.alert_notification_settings
 FOR EACH ROW EXECUTE FUNCTION pggit.check_notification_setting();
+
+REVOKE EXECUTE ON FUNCTION pggit.check_notification_setting() FROM PUBLIC;

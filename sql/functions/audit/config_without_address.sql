@@ -34,3 +34,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.config_without_address(jsonb, text) IS
 'A setting''s config without a mail address under to, cc and email; anything else is left as it is.';
+
+REVOKE EXECUTE ON FUNCTION pggit.config_without_address(jsonb, text) FROM PUBLIC;

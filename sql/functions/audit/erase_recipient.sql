@@ -13,7 +13,7 @@ DECLARE
     v_touched jsonb := jsonb '{}';
 BEGIN
     IF v_address IS NULL OR v_address !~ '^[^@[:space:],;<>"\\]+@[^@[:space:],;<>"\\]+$' THEN
-        RAISE EXCEPTION 'that is not a mail address'
+        RAISE EXCEPTION 'p_address is something else, it must be one mail address'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Give one address, such as ''ops@example.com''.';
     END IF;
     -- The name a recipient has in the queue's list of those who need no further mail.

@@ -7,3 +7,5 @@ SELECT coalesce(pggit.without_address(p_text, p_address) <> p_text, FALSE)
 $$;
 
 COMMENT ON FUNCTION pggit.holds_address(text, text) IS 'Whether the text holds a mail address, whatever its case; FALSE for NULL.';
+
+REVOKE EXECUTE ON FUNCTION pggit.holds_address(text, text) FROM PUBLIC;

@@ -15,3 +15,5 @@ END
 $$;
 
 COMMENT ON FUNCTION pggit.without_address(text, text) IS 'The text with every occurrence of a mail address replaced by ***.';
+
+REVOKE EXECUTE ON FUNCTION pggit.without_address(text, text) FROM PUBLIC;

@@ -16,3 +16,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.active_baseline(text, integer) IS
 'The baseline in use for an operation and a branch (NULL: the one of all branches). No row if there is none.';
+
+REVOKE EXECUTE ON FUNCTION pggit.active_baseline(text, integer) FROM PUBLIC;

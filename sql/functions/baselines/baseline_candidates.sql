@@ -86,3 +86,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.baseline_candidates(integer, integer, text, integer, bigint, timestamp) IS
 'The figures a baseline would have now, in whole microseconds, for every tracked operation or the named one, of the metrics recorded in the last p_lookback_days, or in those before p_as_of; of a branch if one is named. method says of each whether they are exact or from histograms (within 1 %), exact where all windows together have p_exact_samples metrics at most, or its own a 50th of that. Operations with fewer than p_min_samples are left out. Changes nothing.';
+
+REVOKE EXECUTE ON FUNCTION pggit.baseline_candidates(integer, integer, text, integer, bigint, timestamp) FROM PUBLIC;

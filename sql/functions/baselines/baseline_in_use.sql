@@ -37,3 +37,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.baseline_in_use(text, integer, timestamp) IS
 'The baseline that was in use for an operation and a branch (NULL: the one of all branches) at p_as_of, or is now for NULL. No row if there was none.';
+
+REVOKE EXECUTE ON FUNCTION pggit.baseline_in_use(text, integer, timestamp) FROM PUBLIC;

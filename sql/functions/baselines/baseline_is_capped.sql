@@ -11,3 +11,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.baseline_is_capped(jsonb) IS
 'True if the mean or the stddev of a candidate, a row of performance_baselines as JSON, is as large as its column can hold, and may stand for more.';
+
+REVOKE EXECUTE ON FUNCTION pggit.baseline_is_capped(jsonb) FROM PUBLIC;

@@ -16,3 +16,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.baseline_is_noise(bigint, bigint, bigint, integer) IS
 'True if an old p99 can well be the p99 of new metrics, whose 95 % interval of p99 is given, and these are fewer than 10,000.';
+
+REVOKE EXECUTE ON FUNCTION pggit.baseline_is_noise(bigint, bigint, bigint, integer) FROM PUBLIC;

@@ -8,3 +8,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.baseline_percent_change(bigint, bigint) IS
 'Change from old to new in percent, two decimals. NULL if either is NULL or the old one is 0.';
+
+REVOKE EXECUTE ON FUNCTION pggit.baseline_percent_change(bigint, bigint) FROM PUBLIC;

@@ -73,3 +73,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.baseline_problems(pggit.performance_baselines) IS
 'What is wrong with the figures of a baseline, one line per problem; no row if they are sound.';
+
+REVOKE EXECUTE ON FUNCTION pggit.baseline_problems(pggit.performance_baselines) FROM PUBLIC;

@@ -12,3 +12,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.baseline_reason() IS
 'Why baselines change in this transaction: scheduled, force or manual. Told by set_config(''pggit.baseline_reason'', ''scheduled'', TRUE); manual if nobody said anything known.';
+
+REVOKE EXECUTE ON FUNCTION pggit.baseline_reason() FROM PUBLIC;

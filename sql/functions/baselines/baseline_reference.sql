@@ -41,3 +41,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.baseline_reference(text, integer, timestamp) IS
 'The p99 that a slow drift of an operation is measured against: that of 28 days ago (before p_as_of), or the oldest known, or the last that a human approved or forced. NULL without history.';
+
+REVOKE EXECUTE ON FUNCTION pggit.baseline_reference(text, integer, timestamp) FROM PUBLIC;

@@ -25,3 +25,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.baseline_verdict(bigint, bigint, boolean, boolean, bigint) IS
 'What a recalculation does with a new p99: create (there was none), keep (5 % or less, or noise), replace (more than 5 %, or forced), hold (more than 2x or less than half of the old one or of the reference: a human decides). NULL without a new p99.';
+
+REVOKE EXECUTE ON FUNCTION pggit.baseline_verdict(bigint, bigint, boolean, boolean, bigint) FROM PUBLIC;

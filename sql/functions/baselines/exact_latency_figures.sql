@@ -77,3 +77,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.exact_latency_figures(timestamp, text, integer, text [], timestamp) IS
 'Figures of the metrics recorded since p_since and up to p_until (no end), of one operation, some or all, of one branch or all: p50, p75, p90, p95, p99 as percentile_cont has them, and the 95 % interval of p99.';
+
+REVOKE EXECUTE ON FUNCTION pggit.exact_latency_figures(timestamp, text, integer, text [], timestamp) FROM PUBLIC;

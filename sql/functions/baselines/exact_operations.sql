@@ -84,3 +84,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.exact_operations(timestamp, text, bigint, timestamp) IS
 'The operations with a window from p_since to p_until (no end) that is small enough to be read exactly; NULL if all of them together are. For baseline_candidates.';
+
+REVOKE EXECUTE ON FUNCTION pggit.exact_operations(timestamp, text, bigint, timestamp) FROM PUBLIC;

@@ -194,3 +194,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.histogram_latency_figures(timestamp, text, timestamp) IS
 'Figures of the metrics recorded since p_since and up to p_until (no end), of one operation or all, from histograms: percentiles within 1 % of percentile_cont (or a microsecond), min, max and mean exact.';
+
+REVOKE EXECUTE ON FUNCTION pggit.histogram_latency_figures(timestamp, text, timestamp) FROM PUBLIC;

@@ -19,3 +19,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.histograms_are_behind() IS
 'True if metrics of an hour that is over are not in the histograms, or histograms are there of metrics that are gone.';
+
+REVOKE EXECUTE ON FUNCTION pggit.histograms_are_behind() FROM PUBLIC;

@@ -12,3 +12,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.histograms_stored_to() IS
 'The metrics before this time are in the histograms; NULL if there are none.';
+
+REVOKE EXECUTE ON FUNCTION pggit.histograms_stored_to() FROM PUBLIC;

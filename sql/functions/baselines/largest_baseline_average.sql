@@ -19,3 +19,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.largest_baseline_average() IS
 'The largest mean and stddev, in microseconds, that the columns of performance_baselines hold; NULL if they hold any.';
+
+REVOKE EXECUTE ON FUNCTION pggit.largest_baseline_average() FROM PUBLIC;

@@ -129,3 +129,7 @@ $$;
 
 COMMENT ON FUNCTION pggit.plan_baselines(integer, integer, boolean, text, integer, integer, timestamp) IS
 'What a recalculation would do, or would have done at p_as_of, with each operation that has enough metrics: create, replace, keep, hold, wait (a like candidate is held already, or runs in shadow), shadow, promote or withdraw (its trial is over), or fail with the problems of its figures. Changes nothing.';
+
+REVOKE EXECUTE ON FUNCTION pggit.plan_baselines(
+    integer, integer, boolean, text, integer, integer, timestamp
+) FROM PUBLIC;

@@ -36,3 +36,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.require_baseline_arguments(integer, integer, boolean, integer) IS
 'Raises 22023 with what to write instead if an argument of a recalculation can''t be used.';
+
+REVOKE EXECUTE ON FUNCTION pggit.require_baseline_arguments(integer, integer, boolean, integer) FROM PUBLIC;

@@ -73,3 +73,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.dead_letters(timestamptz, text, text, text, text, text, text, bigint) IS
 'Dead letters that match every filter given, newest first; p_setting is a number or a name, p_operation and p_destination know * and ?.';
+
+REVOKE EXECUTE ON FUNCTION pggit.dead_letters(timestamptz, text, text, text, text, text, text, bigint) FROM PUBLIC;

@@ -10,9 +10,9 @@ DECLARE
     v_discarded bigint[];
 BEGIN
     IF coalesce(p_reason, '') !~ '[^[:space:]]' THEN
-        RAISE EXCEPTION 'a reason is needed to discard notifications'
+        RAISE EXCEPTION 'p_reason is empty, it must say why'
             USING ERRCODE = 'invalid_parameter_value',
-            HINT = 'Say in p_reason why they are not to be sent; it is kept in the delivery log.';
+            HINT = 'It is kept in the delivery log.';
     END IF;
 
     WITH locked AS MATERIALIZED (

@@ -27,3 +27,7 @@ COMMENT ON FUNCTION pggit.latency_score(
     double precision, double precision, double precision, double precision, double precision
 ) IS
 'A residual ln(microseconds) - center as a normal deviate of the reference, between -2.5 and 3.2.';
+
+REVOKE EXECUTE ON FUNCTION pggit.latency_score(
+    double precision, double precision, double precision, double precision, double precision
+) FROM PUBLIC;

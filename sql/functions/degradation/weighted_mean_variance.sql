@@ -18,3 +18,7 @@ $$;
 
 COMMENT ON FUNCTION pggit.weighted_mean_variance(double precision, double precision, double precision, double precision) IS
 'Variance of a weighted mean of hours that remember one another; weight and weight_squares are sums over the hours.';
+
+REVOKE EXECUTE ON FUNCTION pggit.weighted_mean_variance(
+    double precision, double precision, double precision, double precision
+) FROM PUBLIC;

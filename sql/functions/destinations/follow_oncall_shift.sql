@@ -21,3 +21,5 @@ COMMENT ON FUNCTION pggit.follow_oncall_shift() IS
 CREATE OR REPLACE TRIGGER follow_oncall_shift
 AFTER INSERT OR UPDATE OR DELETE ON pggit.oncall_shift
 FOR EACH ROW EXECUTE FUNCTION pggit.follow_oncall_shift();
+
+REVOKE EXECUTE ON FUNCTION pggit.follow_oncall_shift() FROM PUBLIC;

@@ -30,3 +30,5 @@ CREATE OR REPLACE TRIGGER queue_for_oncall_shift
 AFTER INSERT ON pggit.alert_notification_queue
 REFERENCING NEW TABLE AS fresh
 FOR EACH STATEMENT EXECUTE FUNCTION pggit.queue_for_oncall_shift();
+
+REVOKE EXECUTE ON FUNCTION pggit.queue_for_oncall_shift() FROM PUBLIC;

@@ -51,3 +51,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.log_sentence(pggit.alert_notification_log) IS
 'A row of the delivery log as a sentence: outcome, reason, attempt, answer, time, worker, detail.';
+
+REVOKE EXECUTE ON FUNCTION pggit.log_sentence(pggit.alert_notification_log) FROM PUBLIC;

@@ -11,3 +11,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.latency_bucket(bigint) IS
 'Number of the histogram bucket that holds a duration; 0 for a microsecond and less, NULL for NULL.';
+
+REVOKE EXECUTE ON FUNCTION pggit.latency_bucket(bigint) FROM PUBLIC;

@@ -9,3 +9,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.latency_bucket_width() IS
 'Width of a histogram bucket on the scale ln(microseconds): ln(1.01 / 0.99), for a relative error of 1 %.';
+
+REVOKE EXECUTE ON FUNCTION pggit.latency_bucket_width() FROM PUBLIC;

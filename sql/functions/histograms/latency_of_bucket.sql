@@ -8,3 +8,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.latency_of_bucket(integer) IS
 'Microseconds that stand for a histogram bucket; off by 1 % at most for any duration in it.';
+
+REVOKE EXECUTE ON FUNCTION pggit.latency_of_bucket(integer) FROM PUBLIC;

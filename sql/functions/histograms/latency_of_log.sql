@@ -8,3 +8,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.latency_of_log(double precision) IS
 'Microseconds for a logarithm of them, one at least; NULL for NULL.';
+
+REVOKE EXECUTE ON FUNCTION pggit.latency_of_log(double precision) FROM PUBLIC;

@@ -15,15 +15,15 @@ DECLARE
     v_refreshed integer;
 BEGIN
     IF p_days IS NULL OR p_days NOT BETWEEN 1 AND 366 THEN
-        RAISE EXCEPTION 'refresh_latency_profiles needs p_days between 1 and 366, not %', coalesce(p_days::text, 'NULL')
+        RAISE EXCEPTION 'p_days is %, it must be between 1 and 366', coalesce(p_days::text, 'NULL')
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF NOT isfinite(v_to) THEN
-        RAISE EXCEPTION 'refresh_latency_profiles needs a finite p_as_of, not %', v_to
+        RAISE EXCEPTION 'p_as_of is %, it must be finite', v_to
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF v_to > localtimestamp THEN
-        RAISE EXCEPTION 'refresh_latency_profiles needs a p_as_of that is not in the future, not %', p_as_of
+        RAISE EXCEPTION 'p_as_of is %, it must not be in the future', p_as_of
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave it out for now.';
     END IF;
     v_from := v_to - c_judged - make_interval(days => p_days);

@@ -27,7 +27,7 @@ DECLARE
     v_refreshed integer := 0;
 BEGIN
     IF p_from >= p_to THEN
-        RAISE EXCEPTION 'refresh_performance_histograms needs p_from before p_to, not % and %', p_from, p_to
+        RAISE EXCEPTION 'p_from is % and p_to is %, the first must be before the other', p_from, p_to
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('pggit.refresh_performance_histograms', 0));

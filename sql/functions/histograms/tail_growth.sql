@@ -16,3 +16,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.tail_growth(double precision, double precision) IS
 'The logarithm of latency at which a share exp(-p_logarithm) of calls is left, for a tail of this shape and of scale 1.';
+
+REVOKE EXECUTE ON FUNCTION pggit.tail_growth(double precision, double precision) FROM PUBLIC;

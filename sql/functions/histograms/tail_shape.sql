@@ -51,3 +51,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.tail_shape(double precision [], double precision [], double precision) IS
 'How a tail thins out, from residuals that about a quarter, 5 % and 1 % of the metrics exceed and these shares; NULL where it is not one smooth tail.';
+
+REVOKE EXECUTE ON FUNCTION pggit.tail_shape(double precision [], double precision [], double precision) FROM PUBLIC;

@@ -22,3 +22,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.zscore_of_tail(double precision) IS
 'z for which a normal distribution has that upper tail probability, given as its natural logarithm; 0 from ln(0.5) up.';
+
+REVOKE EXECUTE ON FUNCTION pggit.zscore_of_tail(double precision) FROM PUBLIC;

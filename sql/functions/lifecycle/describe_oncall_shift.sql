@@ -26,3 +26,5 @@ COMMENT ON FUNCTION pggit.describe_oncall_shift() IS
 CREATE OR REPLACE TRIGGER describe_oncall_shift
 BEFORE INSERT OR UPDATE ON pggit.oncall_shift
 FOR EACH ROW EXECUTE FUNCTION pggit.describe_oncall_shift();
+
+REVOKE EXECUTE ON FUNCTION pggit.describe_oncall_shift() FROM PUBLIC;

@@ -15,3 +15,5 @@ FROM (SELECT round(extract(EPOCH FROM p_interval))::bigint AS seconds) AS s
 $$;
 
 COMMENT ON FUNCTION pggit.interval_text(interval) IS 'A length of time for people: 15 min, 2 h 4 min, 3 d 1 h; NULL stays NULL.';
+
+REVOKE EXECUTE ON FUNCTION pggit.interval_text(interval) FROM PUBLIC;

@@ -63,3 +63,5 @@ CREATE OR REPLACE TRIGGER publish_acknowledgements
 AFTER UPDATE ON pggit.performance_alerts
 REFERENCING OLD TABLE AS stale NEW TABLE AS fresh
 FOR EACH STATEMENT EXECUTE FUNCTION pggit.publish_acknowledgements();
+
+REVOKE EXECUTE ON FUNCTION pggit.publish_acknowledgements() FROM PUBLIC;

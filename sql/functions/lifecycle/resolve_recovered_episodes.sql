@@ -20,12 +20,16 @@ DECLARE
     v_silent bigint[];
 BEGIN
     IF p_limit IS NULL OR p_limit < 1 THEN
-        RAISE EXCEPTION 'resolve_recovered_episodes needs a limit of at least 1, not %', coalesce(p_limit::text, 'NULL')
+        RAISE EXCEPTION 'p_limit is %, it must be one at least', coalesce(p_limit::text, 'NULL')
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    IF p_recovery_after < interval '0' OR p_silence_after <= interval '0' THEN
-        RAISE EXCEPTION 'resolve_recovered_episodes needs times that are not negative, and a silence longer than none'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'The defaults are 15 minutes and 24 hours.';
+    IF p_recovery_after < interval '0' THEN
+        RAISE EXCEPTION 'p_recovery_after is %, it must not be negative', p_recovery_after
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'The default is 15 minutes.';
+    END IF;
+    IF p_silence_after <= interval '0' THEN
+        RAISE EXCEPTION 'p_silence_after is %, it must be more than nothing', p_silence_after
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'The default is 24 hours.';
     END IF;
     UPDATE pggit.alert_lifecycle_policy AS p
     SET

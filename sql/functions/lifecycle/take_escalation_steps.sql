@@ -24,7 +24,7 @@ BEGIN
     queued := 0;
     suppressed := '{}';
     IF p_limit IS NULL OR p_limit < 1 THEN
-        RAISE EXCEPTION 'take_escalation_steps needs a limit of at least 1, not %', coalesce(p_limit::text, 'NULL')
+        RAISE EXCEPTION 'p_limit is %, it must be one at least', coalesce(p_limit::text, 'NULL')
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     UPDATE pggit.alert_escalation AS x

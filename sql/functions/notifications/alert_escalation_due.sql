@@ -42,3 +42,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.alert_escalation_due(bigint, text, text, timestamp, integer, interval) IS
 'True if at least p_threshold earlier alerts of the same operation and type lie within p_window before this one.';
+
+REVOKE EXECUTE ON FUNCTION pggit.alert_escalation_due(bigint, text, text, timestamp, integer, interval) FROM PUBLIC;

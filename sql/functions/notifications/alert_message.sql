@@ -24,3 +24,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.alert_message(text, text, bigint, bigint, numeric) IS
 'One line of text for an alert; durations in microseconds, factor is duration / baseline.';
+
+REVOKE EXECUTE ON FUNCTION pggit.alert_message(text, text, bigint, bigint, numeric) FROM PUBLIC;

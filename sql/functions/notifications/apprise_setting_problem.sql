@@ -27,3 +27,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.apprise_setting_problem(jsonb) IS
 'What is wrong with an Apprise setting and how to mend it; NULL if nothing is. Never echoes a secret.';
+
+REVOKE EXECUTE ON FUNCTION pggit.apprise_setting_problem(jsonb) FROM PUBLIC;

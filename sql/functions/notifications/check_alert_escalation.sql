@@ -16,10 +16,13 @@ DECLARE
     v_alert pggit.performance_alerts;
 BEGIN
     PERFORM pggit.require_alert_reader();
-    IF p_threshold IS NULL OR p_threshold < 1 OR p_window IS NULL OR p_window < interval '0' THEN
-        RAISE EXCEPTION 'check_alert_escalation needs p_threshold of at least 1 and p_window of no less than 0, not % and %',
-            coalesce(p_threshold::text, 'NULL'), coalesce(p_window::text, 'NULL')
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'The defaults are 3 alerts within 1 hour.';
+    IF p_threshold IS NULL OR p_threshold < 1 THEN
+        RAISE EXCEPTION 'p_threshold is %, it must be one at least', coalesce(p_threshold::text, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'The default is 3 alerts.';
+    END IF;
+    IF p_window IS NULL OR p_window < interval '0' THEN
+        RAISE EXCEPTION 'p_window is %, it must not be negative', coalesce(p_window::text, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'The default is 1 hour.';
     END IF;
     SELECT a.* INTO v_alert
     FROM pggit.performance_alerts AS a

@@ -1,8 +1,9 @@
 -- Keep the derived columns of a setting, and tell whoever writes a setting that can't work how to mend it.
 -- A broken setting is accepted: the operator's transaction goes on, and its alerts wait as failed, to be replayed.
+-- As its owner, because whoever may write the row need not have been given the functions that judge it.
 CREATE OR REPLACE FUNCTION pggit.describe_notification_setting()
 RETURNS trigger
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pggit, pg_temp
 AS $$
 DECLARE
@@ -40,3 +41,5 @@ COMMENT ON FUNCTION pggit.describe_notification_setting() IS
 CREATE OR REPLACE TRIGGER describe_notification_setting
 BEFORE INSERT OR UPDATE ON pggit.alert_notification_settings
 FOR EACH ROW EXECUTE FUNCTION pggit.describe_notification_setting();
+
+REVOKE EXECUTE ON FUNCTION pggit.describe_notification_setting() FROM PUBLIC;

@@ -18,3 +18,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.destination_key(text, jsonb) IS
 'Digest that names an endpoint without giving it away; NULL if the config names none.';
+
+REVOKE EXECUTE ON FUNCTION pggit.destination_key(text, jsonb) FROM PUBLIC;

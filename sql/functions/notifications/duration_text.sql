@@ -14,3 +14,5 @@ FROM (SELECT abs(extract(EPOCH FROM p_span))::bigint AS seconds WHERE p_span IS 
 $$;
 
 COMMENT ON FUNCTION pggit.duration_text(interval) IS 'A span as text: 42 s, 3 min, 2 h 5 min, 3 d 4 h; NULL for NULL.';
+
+REVOKE EXECUTE ON FUNCTION pggit.duration_text(interval) FROM PUBLIC;

@@ -56,3 +56,5 @@ EXECUTE FUNCTION pggit.follow_notification_setting();
 CREATE OR REPLACE TRIGGER follow_deleted_notification_setting
 AFTER DELETE ON pggit.alert_notification_settings
 FOR EACH ROW EXECUTE FUNCTION pggit.follow_notification_setting();
+
+REVOKE EXECUTE ON FUNCTION pggit.follow_notification_setting() FROM PUBLIC;

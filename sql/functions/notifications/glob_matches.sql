@@ -10,3 +10,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.glob_matches(text, text) IS
 'True if the text matches a pattern of * and ?; NULL if either is NULL.';
+
+REVOKE EXECUTE ON FUNCTION pggit.glob_matches(text, text) FROM PUBLIC;

@@ -17,3 +17,5 @@ WHERE jsonb_typeof(a.address) = 'string'
 $$;
 
 COMMENT ON FUNCTION pggit.mail_addresses(jsonb) IS 'The addresses an email setting names; empty for anything else.';
+
+REVOKE EXECUTE ON FUNCTION pggit.mail_addresses(jsonb) FROM PUBLIC;

@@ -17,3 +17,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.mail_addresses_problem(text, jsonb) IS
 'What is wrong with the addresses under one key of an email setting; NULL if nothing is.';
+
+REVOKE EXECUTE ON FUNCTION pggit.mail_addresses_problem(text, jsonb) FROM PUBLIC;

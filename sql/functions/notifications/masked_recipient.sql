@@ -38,3 +38,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.masked_recipient(text, jsonb) IS
 'Name of a destination that is safe to log and show; ''(none)'' if the config names none.';
+
+REVOKE EXECUTE ON FUNCTION pggit.masked_recipient(text, jsonb) FROM PUBLIC;

@@ -21,3 +21,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.milliseconds_apart(bigint, bigint) IS
 'The first of two durations as milliseconds_text has it, with more decimals where the other one would read the same; NULL for NULL.';
+
+REVOKE EXECUTE ON FUNCTION pggit.milliseconds_apart(bigint, bigint) FROM PUBLIC;

@@ -10,3 +10,5 @@ END || 'ms'
 $$;
 
 COMMENT ON FUNCTION pggit.milliseconds_text(bigint) IS 'Microseconds as text in ms: 250ms, 2.5ms, 0.18ms; NULL for NULL.';
+
+REVOKE EXECUTE ON FUNCTION pggit.milliseconds_text(bigint) FROM PUBLIC;

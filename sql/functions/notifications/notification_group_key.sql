@@ -27,3 +27,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.notification_group_key(text [], bigint, text, text, text, text, text) IS
 'The group an alert belongs to under a setting''s group_by; fields that are not known, or not filled, add nothing.';
+
+REVOKE EXECUTE ON FUNCTION pggit.notification_group_key(text [], bigint, text, text, text, text, text) FROM PUBLIC;

@@ -58,3 +58,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.notification_setting_problem(text, jsonb) IS
 'What is wrong with a channel and its config and how to mend it; NULL if nothing is. Never echoes a secret.';
+
+REVOKE EXECUTE ON FUNCTION pggit.notification_setting_problem(text, jsonb) FROM PUBLIC;

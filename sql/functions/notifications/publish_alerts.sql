@@ -46,3 +46,5 @@ CREATE OR REPLACE TRIGGER publish_alerts
 AFTER INSERT ON pggit.performance_alerts
 REFERENCING NEW TABLE AS fresh
 FOR EACH STATEMENT EXECUTE FUNCTION pggit.publish_alerts();
+
+REVOKE EXECUTE ON FUNCTION pggit.publish_alerts() FROM PUBLIC;

@@ -25,7 +25,7 @@ DECLARE
     v_unfinished bigint[];
 BEGIN
     IF p_limit IS NULL OR p_limit < 1 THEN
-        RAISE EXCEPTION 'route_alerts needs a limit of at least 1, not %', coalesce(p_limit::text, 'NULL')
+        RAISE EXCEPTION 'p_limit is %, it must be one at least', coalesce(p_limit::text, 'NULL')
             USING ERRCODE = 'invalid_parameter_value', HINT = 'SELECT * FROM pggit.route_alerts(500);';
     END IF;
     notifications_queued := 0;

@@ -11,3 +11,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.slack_channel_name(jsonb) IS
 'The name under "channel" of a Slack setting; NULL if there is none, or if it could be an address or a URL.';
+
+REVOKE EXECUTE ON FUNCTION pggit.slack_channel_name(jsonb) FROM PUBLIC;

@@ -27,3 +27,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.threshold_is_critical(text, text, bigint, bigint) IS
 'True if a THRESHOLD_EXCEEDED alert is CRITICAL by its multiple of p99, see alert_severity_rule; false for other types, without a rule, and where a figure is NULL or p99 is 0.';
+
+REVOKE EXECUTE ON FUNCTION pggit.threshold_is_critical(text, text, bigint, bigint) FROM PUBLIC;

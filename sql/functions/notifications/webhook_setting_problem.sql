@@ -16,3 +16,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.webhook_setting_problem(jsonb) IS
 'What is wrong with a webhook setting and how to mend it; NULL if nothing is. Never echoes a secret.';
+
+REVOKE EXECUTE ON FUNCTION pggit.webhook_setting_problem(jsonb) FROM PUBLIC;

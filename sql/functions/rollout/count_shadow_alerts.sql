@@ -37,3 +37,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.count_shadow_alerts(bigint, date) IS
 'What the candidate of a trial would have alerted on each day since p_from, beside what the baseline in use does: counts, and up to 100 metrics of the candidate''s. Days without any, and ids that are no trial, have no row.';
+
+REVOKE EXECUTE ON FUNCTION pggit.count_shadow_alerts(bigint, date) FROM PUBLIC;

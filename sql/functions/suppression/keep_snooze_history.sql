@@ -30,3 +30,5 @@ COMMENT ON FUNCTION pggit.keep_snooze_history() IS
 CREATE OR REPLACE TRIGGER keep_snooze_history
 BEFORE UPDATE OR DELETE ON pggit.alert_snooze
 FOR EACH ROW EXECUTE FUNCTION pggit.keep_snooze_history();
+
+REVOKE EXECUTE ON FUNCTION pggit.keep_snooze_history() FROM PUBLIC;

@@ -28,7 +28,7 @@ BEGIN
     refused := 0;
     suppressed := '{}';
     IF p_limit IS NULL OR p_limit < 1 THEN
-        RAISE EXCEPTION 'release_muted_alerts needs a limit of at least 1, not %', coalesce(p_limit::text, 'NULL')
+        RAISE EXCEPTION 'p_limit is %, it must be one at least', coalesce(p_limit::text, 'NULL')
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF NOT EXISTS (SELECT FROM pggit.alert_muted AS m WHERE m.released_at IS NULL AND m.muted_until <= now())

@@ -13,3 +13,5 @@ $$;
 
 COMMENT ON FUNCTION pggit.condition_message(text, text, interval, text) IS
 'The text of a SYSTEM notification; p_stage is new, still or over.';
+
+REVOKE EXECUTE ON FUNCTION pggit.condition_message(text, text, interval, text) FROM PUBLIC;

@@ -23,11 +23,13 @@ def _job(row: Sequence[Any], /) -> CheckResult:
     job, schedule, enabled, grace, since, now, last_success, status, error = row
     name = f"job {job}"
     if not enabled:
-        return CheckResult(name, Status.SKIPPED, "switched off in pggit.scheduled_job")
+        return CheckResult(name, Status.SKIPPED, "switched off: enabled is FALSE in pggit.scheduled_job")
     try:
         cron = Schedule.parse(schedule)
     except ValueError as problem:
-        return CheckResult(name, Status.FAILED, f"its schedule can't be read: {problem}")
+        return CheckResult(
+            name, Status.FAILED, f"its schedule can't be read: {problem}; start the daemon anew, it writes its own"
+        )
     slot = cron.latest_slot(now)
     succeeded = f"last succeeded {_when(last_success)}" if last_success else "has never succeeded"
     if status == "failed":

@@ -8,6 +8,7 @@ from typing import Any
 from pggit_alertd import logs
 from pggit_alertd.channels import Channel, configs
 from pggit_alertd.channels.email import EmailDestination
+from pggit_alertd.channels.mends import mended
 from pggit_alertd.checks.result import CheckResult, Status
 from pggit_alertd.database.pool import Database
 from pggit_alertd.errors import ChannelNotReady, DestinationError
@@ -155,7 +156,5 @@ def _judge(name: str, receipt: Receipt) -> CheckResult:
     match receipt:
         case Delivered():
             return CheckResult(name, Status.OK, receipt.detail or "answers")
-        case Transient():
-            return CheckResult(name, Status.FAILED, f"{receipt.detail} ({receipt.reason}); it may pass, else mend it")
-        case Permanent():
-            return CheckResult(name, Status.FAILED, f"{receipt.detail} ({receipt.reason})")
+        case Transient() | Permanent():
+            return CheckResult(name, Status.FAILED, mended(f"{receipt.detail} ({receipt.reason})", receipt.reason))

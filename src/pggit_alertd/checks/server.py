@@ -27,7 +27,8 @@ async def version(database: Database) -> Sequence[CheckResult]:
         found = CheckResult(
             "server",
             Status.WARNING,
-            f"PostgreSQL {name} is newer than what this release was tested with ({OLDEST} to {NEWEST})",
+            f"PostgreSQL {name} is newer than what this release was tested with ({OLDEST} to {NEWEST}); look for a "
+            "newer release of pggit-alertd",
         )
     if not in_recovery:
         return [found]
@@ -38,6 +39,18 @@ async def version(database: Database) -> Sequence[CheckResult]:
 async def pooler(database: Database) -> Sequence[CheckResult]:
     """Find out whether a pooler stands in between: the process that answers is not the one we were told of."""
     if await pooled(database):
+        row = (await database.fetch("check_server"))[0]
+        role, isolation = row[1], row[8]
+        if isolation != "read committed":
+            return [
+                CheckResult(
+                    "pooler",
+                    Status.WARNING,
+                    f"a pooler stands in between and the role's default isolation is {isolation}, so each statement "
+                    f"needs a BEGIN and a COMMIT of its own; ALTER ROLE {role} SET default_transaction_isolation = "
+                    "'read committed'",
+                )
+            ]
         return [
             CheckResult(
                 "pooler",
@@ -159,7 +172,7 @@ async def _newest(database: Database) -> list[CheckResult]:
 async def clock(database: Database) -> Sequence[CheckResult]:
     """Compare this machine's clock with the database's, at the middle of the round trip."""
     before = time.time()
-    there = (await database.fetch("check_clock"))[0][0]
+    there = float((await database.fetch("check_clock"))[0][0])
     after = time.time()
     skew = there - (before + after) / 2
     doubt = (after - before) / 2

@@ -1,6 +1,8 @@
 """The daemon: run it, and ask a running one how it is."""
 
 import json
+import os
+import signal
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -17,6 +19,8 @@ def run() -> None:
     SIGTERM, SIGINT or SIGHUP ends it in order, a second one at once. A database that is down or not migrated yet is
     waited for.
     """
+    _leave_when_told()
+
     from pggit_alertd import logs
 
     settings = load_settings()
@@ -25,6 +29,17 @@ def run() -> None:
     from pggit_alertd.daemon import serve
 
     raise typer.Exit(serve(settings))
+
+
+def _leave_when_told() -> None:
+    """End well on a signal that comes before the daemon handles it itself: nothing has begun that could be left behind.
+
+    Most of the start is imports. The kernel keeps from a container's first process what it has no handler for, so
+    without one a pod that is deleted while it starts would work on until it is killed in the middle of a delivery.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: os._exit(0))
 
 
 def healthcheck(
@@ -55,7 +70,10 @@ def healthcheck(
         if as_json:
             answer({"ok": False, "url": where, "status": None, "reasons": [why]})
         else:
-            complain(f"{where} can't be reached: {why}")
+            complain(
+                f"{where} can't be reached: {why}. See that the daemon runs, and that PGGIT_ALERTD_HTTP_HOST and "
+                "PGGIT_ALERTD_HTTP_PORT here are those it was started with."
+            )
         raise typer.Exit(ExitStatus.UNAVAILABLE) from None
     ok = status == 200  # noqa: PLR2004 - OK
     reasons = [str(each) for each in content.get("reasons") or ()] if isinstance(content, dict) else []

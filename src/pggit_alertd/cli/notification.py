@@ -47,7 +47,9 @@ def _line(trial: "Trial", attempt: "Attempt") -> str:
     code = f" {attempt.code}" if attempt.code is not None else ""
     detail = f": {attempt.detail}" if attempt.detail else ""
     if attempt.failed:
-        return f"{head}: not delivered, {attempt.reason.value}{detail}"
+        from pggit_alertd.channels.mends import mended
+
+        return mended(f"{head}: not delivered, {attempt.reason.value}{detail}", attempt.reason)
     return f"{head}: delivered, answer{code} in {attempt.milliseconds} ms{detail}"
 
 

@@ -107,7 +107,7 @@ def listed(
             critical = f", {window.muted_critical} of them CRITICAL" if window.muted_critical else ""
             say(f"       {window.muted} muted so far{critical}; what still fires is sent at the end")
         if window.problem:
-            say(f"       can't be used: {window.problem}")
+            say(f"       can't be used: {window.problem}; cancel it and add another")
 
 
 @app.command("cancel", epilog=EPILOG)

@@ -40,11 +40,38 @@ _CONNECT_LINES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 )
 """What servers and PgBouncer say at connect time, in English, and the SQLSTATE each of them means."""
 
+_CONNECT_MENDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), mend)
+    for pattern, mend in (
+        (
+            r"is not permitted to log in",
+            "ALTER ROLE that role LOGIN, or name another user in PGGIT_ALERTD_DATABASE_URL.",
+        ),
+        (
+            r"is not currently accepting connections",
+            "ALTER DATABASE that database ALLOW_CONNECTIONS true, or name another in PGGIT_ALERTD_DATABASE_URL.",
+        ),
+        (
+            r"too many connections for",
+            "Raise the CONNECTION LIMIT of the role or database; a daemon takes PGGIT_ALERTD_DATABASE_POOL_SIZE + 1.",
+        ),
+        (
+            r"no pg_hba\.conf entry",
+            "Add a line for it to the server's pg_hba.conf and reload, or mend PGGIT_ALERTD_DATABASE_URL.",
+        ),
+    )
+)
+"""What to do about some of these lines, where the SQLSTATE alone says less."""
+
 _ATTEMPT = ("connection failed: ", "connection is bad: ", "multiple connection attempts failed")
 """How psycopg's own text begins when a connection could not be opened; a session that was lost begins otherwise."""
 
 _FROM_THE_NETWORK = re.compile(r"connection to server (?:at|on)|failed to resolve host|server closed the connection")
 """Lines that name hosts, ports and reasons. Any other line may quote a mistyped connection string and its password."""
+
+
+_HEADING = re.compile(r"(?:- host: .*?, hostaddr: \S+: )?(?:connection failed: |connection is bad: )?")
+"""What psycopg writes before a line of libpq's."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +125,10 @@ _CLASSES = {
     "57": _Reading(DatabaseUnavailable, "The server is starting, stopping or failing over; it is worth waiting."),
 }
 _NO_STATE = _Reading(DatabaseUnavailable, "Check that PostgreSQL runs and can be reached from here.")
+_ANSWERED = _Reading(
+    DatabaseUnavailable,
+    "The server answered and took no connection; mend what it names, there or in PGGIT_ALERTD_DATABASE_URL.",
+)
 _OTHER = _Reading(DatabaseError, "Look for this moment in the server's log.")
 _BAD_STRING = (
     "PGGIT_ALERTD_DATABASE_URL can't be used as a connection string; write "
@@ -110,7 +141,8 @@ def translate(error: psycopg.Error) -> DatabaseError:
     state = sqlstate(error)
     if state is not None:
         reading = _EXACT.get(state) or _CLASSES.get(state[:2], _OTHER)
-        return reading.kind(f"PostgreSQL said: {_said(error)} ({state}). {reading.mend}")
+        mend = reading.mend if error.sqlstate else _connect_mend(str(error)) or reading.mend
+        return reading.kind(f"PostgreSQL said: {_said(error)} ({state}). {mend}")
     if isinstance(error, psycopg.DataError):
         return DatabaseRejected(f"A value can't be sent to PostgreSQL: {_said(error) or type(error).__name__}.")
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
@@ -128,6 +160,8 @@ def _unreachable(error: psycopg.Error) -> DatabaseError:
     line = _said(error)
     if not line and str(error).startswith("connection is bad: "):  # libpq did not even try
         return DatabaseRefused(_BAD_STRING)
+    if "FATAL: " in line:
+        return DatabaseUnavailable(f"PostgreSQL said: {line}. {_ANSWERED.mend}")
     # libpq ends with a question of its own: is the server running, and accepting connections?
     end = "" if line.endswith("?") else "."
     return DatabaseUnavailable(f"PostgreSQL can't be reached: {line or 'no reason given'}{end} {_NO_STATE.mend}")
@@ -155,4 +189,19 @@ def _said(error: psycopg.Error) -> str:
             return ""
     if error.pgconn is not None and error.pgconn.password:
         text = text.replace(error.pgconn.password.decode(errors="replace"), "***")
-    return " ".join(text.split()).removeprefix("connection failed: ").removeprefix("connection is bad: ").rstrip(".")
+    return _once(text).rstrip(".")
+
+
+def _once(text: str) -> str:
+    """Return the lines of an error as one, each once: every attempt has its own, and psycopg sums them up again."""
+    lines: dict[str, None] = {}
+    for each in text.splitlines():
+        line = _HEADING.sub("", " ".join(each.split()))
+        if line and not line.startswith("Multiple connection attempts failed"):
+            lines.setdefault(line)
+    return " ".join(lines).replace(" connection to server", "; connection to server")
+
+
+def _connect_mend(text: str) -> str:
+    """Return what to do about a line that says it better than its SQLSTATE, or nothing."""
+    return next((mend for pattern, mend in _CONNECT_MENDS if pattern.search(text)), "")

@@ -6,6 +6,7 @@ statements are switched off when one is found in between.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg import AsyncConnection, AsyncRawCursor, IsolationLevel
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -96,23 +97,30 @@ async def styled(connection: Connection) -> None:
 
 
 async def _run(connection: Connection, name: str, parameters: Mapping[str, Any] | None) -> AsyncRawCursor[TupleRow]:
-    """Run the named statement."""
+    """Run the named statement, in a transaction of its own where the session can't say how it is isolated."""
     statement, names = queries.numbered(name)
     given = parameters or {}
-    return await AsyncRawCursor(connection).execute(statement, [given[each] for each in names])
+    async with contextlib.nullcontext() if connection.isolation_level is None else connection.transaction():
+        return await AsyncRawCursor(connection).execute(statement, [given[each] for each in names])
 
 
 async def _configure(connection: Connection) -> None:
     """Prepare no statements behind a pooler, whose next server process would not know them; settle how we are isolated.
 
     In a database that is serializable by default, we would make the application's own transactions fail. Behind a
-    pooler it stays so: what is set there would be set for whoever gets the server process next.
+    pooler, what a session sets would be set for whoever gets the server process next, so there each BEGIN says it: two
+    round trips more a statement, which `check` tells how to save.
     """
     await styled(connection)
     row = await (await connection.execute(queries.load("backend_pid").encode())).fetchone()
-    if row is None or row[0] != connection.info.backend_pid:
+    through = row is None or row[0] != connection.info.backend_pid
+    if through:
         connection.prepare_threshold = None
-    elif row[1] != "read committed":
+    if row is None or row[1] == "read committed":
+        return
+    if through:
+        await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
+    else:
         await connection.execute(queries.load("session_isolation").encode())
 
 

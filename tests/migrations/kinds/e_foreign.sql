@@ -1,4 +1,4 @@
--- Kind (e): to be run after b_branch_id.sql. Another implementation of week 3 under the names that are ours, with other
+-- Kind (e): to be run after those of kind (b). Another implementation of week 3 under the names that are ours, with other
 -- columns and results. pggit-alertd refuses it. Only tests run this file.
 
 CREATE TABLE pggit.alert_notification_settings (

@@ -14,7 +14,7 @@ from email.message import EmailMessage
 from types import TracebackType
 from typing import Any, Literal, Self
 
-Stage = Literal["CONNECT", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "BODY", "RSET", "NOOP"]
+Stage = Literal["CONNECT", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "BODY", "RSET", "NOOP", "QUIT"]
 
 
 @dataclass(slots=True)

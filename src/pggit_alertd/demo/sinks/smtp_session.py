@@ -142,6 +142,10 @@ class _Conversation(SMTP):
         if not await self._scripted("NOOP", arg):
             await super().smtp_NOOP(arg)
 
+    async def smtp_QUIT(self, arg: str) -> None:  # noqa: N802
+        if not await self._scripted("QUIT", arg):
+            await super().smtp_QUIT(arg)
+
     def _authenticate_against_sink(
         self, _server: Any, _session: Session, _envelope: Envelope, _mechanism: str, data: Any
     ) -> AuthResult:
