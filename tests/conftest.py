@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -35,6 +36,8 @@ OPTIONS = {
 
 RAM_DISK = Path("/dev/shm")  # noqa: S108 - Linux's, and each run has a folder of its own there
 RAM_BYTES = 6 * 2**30
+TURNING_SECONDS = 30.0
+"""Longer than any test of months lasts."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -141,6 +144,15 @@ async def connection(database: str) -> AsyncIterator[psycopg.AsyncConnection]:
     """Yield an autocommit connection to `database`."""
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as opened:
         yield opened
+
+
+@pytest.fixture
+async def one_month() -> None:
+    """Give the test a month that does not end on it: the last seconds of one, by UTC, are waited out."""
+    now = datetime.now(UTC)
+    left = (now.replace(day=1, hour=0, minute=0, second=0) + timedelta(days=32)).replace(day=1) - now
+    if left.total_seconds() < TURNING_SECONDS:
+        await asyncio.sleep(left.total_seconds())
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ async def test_restart_under_load(
 async def test_results_outlive_an_outage(set_up: Stage, crashable: EmbeddedServer, scores: Scores) -> None:
     """What was sent while the database was away is stored when it is back, and is not sent again."""
     await set_up.slack()
-    set_up.http.always(Answer(delay=1.0))
+    set_up.http.always(Answer(delay=2.0))
     daemon = await set_up.run(poll_interval=0.5, database_connect_timeout=1)
     await set_up.storm(20)
     await set_up.arrived(20)
@@ -104,7 +104,7 @@ async def test_results_outlive_an_outage(set_up: Stage, crashable: EmbeddedServe
 async def test_another_replica_waits_for_the_results(set_up: Stage, crashable: EmbeddedServer) -> None:
     """Leases that ran out during an outage are left alone until the replica that has the results can store them."""
     await set_up.slack()
-    set_up.http.always(Answer(delay=0.5))
+    set_up.http.always(Answer(delay=1.0))
     first = await set_up.run(
         worker_name="first", http_deadline=2, smtp_deadline=2, lease=5, poll_interval=0.5, database_connect_timeout=1
     )
@@ -134,7 +134,7 @@ async def test_stopping_without_the_database(set_up: Stage, crashable: EmbeddedS
     """SIGTERM while the database is away ends the daemon within its grace; it says how many results it leaves."""
     await set_up.slack()
     daemon = await set_up.run(shutdown_grace=2, database_connect_timeout=1)
-    set_up.http.always(Answer(delay=0.5))
+    set_up.http.always(Answer(delay=1.0))
     await set_up.storm(3)
     await set_up.arrived(3)
     crashable.halt()

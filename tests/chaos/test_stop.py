@@ -21,7 +21,7 @@ STOPS = by_length(4, 40)
 async def test_deliveries_in_flight_are_finished(set_up: Stage, scores: Scores) -> None:
     """With 50 requests in flight SIGTERM waits for their answers; the rest of the queue stays, free for others."""
     await set_up.slack()
-    set_up.http.always(Answer(delay=1.5))
+    set_up.http.always(Answer(delay=3))
     daemon = await set_up.run(concurrency=50)
     await set_up.storm(120)
     await set_up.arrived(50)

@@ -122,6 +122,23 @@ async def test_window_without_histograms_is_read_from_the_metrics(connection: As
     assert before["sample_count"] == 2000
 
 
+@pytest.mark.parametrize("since", ["LOCALTIMESTAMP - interval '7 days'", "CURRENT_DATE", "CURRENT_DATE - 1"])
+async def test_hours_that_lie_ahead_count_once(connection: AsyncConnection, since: LiteralString) -> None:
+    """When the clock was set back, the hour it shows again is in the histograms already; the figures have it once."""
+    await record(connection, "commit", range(1000, 1500), age="30 hours")
+    async with connection.transaction():
+        await record(connection, "commit", range(2000, 3000), age="0")
+        await connection.execute("SELECT pggit.refresh_performance_histograms()")
+        await connection.execute(
+            "SELECT pggit.fold_metric_hours(at, at + interval '1 hour'), pggit.fold_metric_days(at::date, at::date)"
+            " FROM (SELECT date_trunc('hour', LOCALTIMESTAMP)) AS hour (at)"
+        )
+        [span] = await rows(connection, "SELECT (" + since + ")::timestamp AS since, NULL::timestamp AS until")
+        async with connection.cursor(row_factory=dict_row) as cursor:
+            [compared] = await (await cursor.execute(COMPARE, span)).fetchall()
+    assert compared["same"], compared
+
+
 async def test_small_windows_are_exact_and_large_ones_say_histogram(connection: AsyncConnection) -> None:
     """The limit itself is exact, one more is not; a named operation is counted alone; a 50th is small."""
     await record(connection, "commit", [1000] * 30, age="3 days")

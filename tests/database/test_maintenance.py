@@ -11,7 +11,7 @@ from pggit_alertd.database.files import sql_directory
 from pggit_alertd.database.migrations import Release
 from support.upkeep import LOG, Connection, all_rows, fill_queue, month, named, one, open_session, partitions, purge_all
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.usefixtures("one_month")]
 
 
 async def test_retention_removes_what_is_finished_and_old_and_never_what_is_pending(connection: Connection) -> None:

@@ -111,8 +111,9 @@ def test_phases_that_were_not_measured_are_neither_zero_nor_balanced(connection:
 def test_days_and_thousands_fit(connection: Connection) -> None:
     """A merge of two days, a hundred thousand conflicts and the largest numbers of the table overflow nothing."""
     most = 2**63 - 1
-    insert(connection, [Merge(total=2 * 86_400_000_000, phases=(1, 2, 86_400_000_000), conflicts=100_000)])
-    insert(connection, [Merge(2, 1, (most, most, most), most, 2**31 - 1, 2**31 - 1, 2**31 - 1)] * 3)
+    with connection.transaction():  # so that all began in one hour
+        insert(connection, [Merge(total=2 * 86_400_000_000, phases=(1, 2, 86_400_000_000), conflicts=100_000)])
+        insert(connection, [Merge(2, 1, (most, most, most), most, 2**31 - 1, 2**31 - 1, 2**31 - 1)] * 3)
     for sum_up in (False, True):
         if sum_up:
             refresh(connection)

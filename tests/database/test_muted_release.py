@@ -128,7 +128,9 @@ async def test_a_window_cancelled_early_lets_go_at_once(alerts: Alerts, windows:
     assert await alerts.value("SELECT pggit.cancel_snooze(%s)", window)
     assert await windows.release() == (1, 0, {})
     assert await windows.muted() == [(alert, "sent")]
-    until = await alerts.value("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:')")
+    until = await alerts.value(
+        "SELECT to_char(cancelled_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') FROM pggit.alert_snooze"
+    )
     note = (await alerts.queue("alert ->> 'note'"))[0][0]
     assert f"until {until}" in note
     assert note.endswith("It still fired at the end.")

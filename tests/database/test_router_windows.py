@@ -114,7 +114,9 @@ async def test_a_recurring_window_from_psql_is_worked_out_by_the_router(
         await ticks.until("active_snoozes", 1)
         await alerts.alert()
         await ticks.until("suppressed_total", 1, reason="maintenance")
-    assert await alerts.value("SELECT count(*) FROM pggit.alert_snooze_occurrence") == snoozes.MOST
+    # The first one may end, at a full minute, between being worked out and being stored.
+    stored = await alerts.value("SELECT count(*) FROM pggit.alert_snooze_occurrence")
+    assert stored in {snoozes.MOST - 1, snoozes.MOST}
 
 
 async def test_a_release_that_fails_does_not_stop_routing(alerts: Alerts, daemon_pool: Database) -> None:
@@ -136,7 +138,9 @@ async def test_the_job_keeps_windows_known_ahead_and_names_those_it_cannot_read(
     job = jobs.maintenance_windows(Settings(database_url=SecretStr("postgresql:///x")))
     assert job.at_start
     assert await job.work(daemon_pool, 20) == {"windows": 0, "added": 0, "unusable": []}
-    await windows.snooze("1 hour", cron="0 2 * * *", time_zone="Europe/Berlin")
+    # None of its starts goes by while the job is looked at.
+    far = await alerts.value("SELECT extract(HOUR FROM now() AT TIME ZONE 'Europe/Berlin' + interval '6 h')::integer")
+    await windows.snooze("1 hour", cron=f"0 {far} * * *", time_zone="Europe/Berlin")
     first = await job.work(daemon_pool, 20)
     assert first["added"] in {14, 15}
     assert await job.work(daemon_pool, 20) == {"windows": 0, "added": 0, "unusable": []}

@@ -188,6 +188,7 @@ async def test_retention_goes_on_until_nothing_is_left_to_remove(
     assert await jobs.retention(settings).work(pool, SECONDS) == {}
 
 
+@pytest.mark.usefixtures("one_month")
 async def test_partitions_are_made_and_reported(
     pool: Database, settings: Settings, connection: AsyncConnection[tuple[object, ...]]
 ) -> None:
@@ -235,7 +236,10 @@ async def test_the_daemons_role_may_run_every_job_and_keep_the_schedule(
                 await replica.round()
         assert replica.loop_errors() == 0
         assert not any(replica.counted(job, "failed") for job in JOBS)
-    made = await connection.execute("SELECT DISTINCT job, status FROM pggit.scheduled_job_run ORDER BY job")
+    # A slot that has come since may have been handed back.
+    made = await connection.execute(
+        "SELECT DISTINCT job, status FROM pggit.scheduled_job_run WHERE status <> 'running' ORDER BY job"
+    )
     assert await made.fetchall() == [
         ("anomalies", "succeeded"),
         ("baselines", "succeeded"),

@@ -287,8 +287,11 @@ async def test_settings_of_detection_that_count_for_nothing_are_warned_of(databa
 
 async def test_a_job_that_is_overdue_is_warned_of(database: str) -> None:
     """A slot that passed its grace without a success is overdue; a success after the slot is in order."""
-    run(database, "UPDATE pggit.scheduled_job SET updated_at = now() - interval '10 days', schedule = '0 2 1 1 *'")
-    run(database, "UPDATE pggit.scheduled_job SET updated_at = now() - interval '800 days' WHERE job = 'baselines'")
+    run(
+        database,
+        "UPDATE pggit.scheduled_job SET updated_at = now() - interval '10 days',"
+        " schedule = to_char(now() AT TIME ZONE 'UTC' - interval '3 days', '0 2 FMDD FMMM *') WHERE job = 'baselines'",
+    )
     found = await checked(settings_for(database), destinations=False)
     assert named(found, "job baselines").status is Status.WARNING
     assert "overdue since" in named(found, "job baselines").message
@@ -299,6 +302,20 @@ async def test_a_job_that_is_overdue_is_warned_of(database: str) -> None:
     )
     again = named(await checked(settings_for(database), destinations=False), "job baselines")
     assert (again.status, again.message.startswith("last succeeded")) == (Status.OK, True)
+
+
+async def test_a_job_that_has_only_just_come_due_is_no_fault(database: str) -> None:
+    """While a slot is inside its grace, a job that never succeeded is in order and said to be due."""
+    run(
+        database,
+        "UPDATE pggit.scheduled_job SET updated_at = now() - interval '10 days',"
+        " schedule = to_char(now() AT TIME ZONE 'UTC' - interval '10 minutes', 'FMMI FMHH24 * * *')"
+        " WHERE job = 'baselines'",
+    )
+    found = named(await checked(settings_for(database), destinations=False), "job baselines")
+    assert found.status is Status.OK
+    assert found.message.startswith("has been due since ")
+    assert found.message.endswith(", and has never succeeded")
 
 
 async def test_a_lock_ends_in_a_finding_and_not_in_waiting_for_ever(

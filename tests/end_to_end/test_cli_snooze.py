@@ -75,7 +75,7 @@ async def test_a_window_is_made_listed_and_cancelled(desk: Desk) -> None:
 async def test_a_recurring_window_is_worked_out_at_once(desk: Desk) -> None:
     """Its next occurrences are shown and stored, three hours each in absolute time, two weeks ahead."""
     made = await desk.snooze(
-        "add", "--cron", "0 2 * * 0", "--duration", "3h", "--timezone", "Europe/Berlin", "--reason", "backups", "--json"
+        "add", "--cron", "0 4 * * 0", "--duration", "3h", "--timezone", "Europe/Berlin", "--reason", "backups", "--json"
     )
     assert made.status == 0, made.said
     assert made.json["snooze"]["state"] in {"pending", "active"}
@@ -88,7 +88,7 @@ async def test_a_recurring_window_is_worked_out_at_once(desk: Desk) -> None:
     )
     assert [row[0] for row in stored] == [each["starts_at"] for each in made.json["following"]]
     assert len(stored) >= 2
-    assert all(row[1:] == ("02:00:00", 7, True) for row in stored)
+    assert all(row[1:] == ("04:00:00", 7, True) for row in stored)
     assert (await desk.rows("SELECT expanded_until > now() + interval '13 days' FROM pggit.alert_snooze")) == [(True,)]
 
 

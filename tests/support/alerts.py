@@ -58,7 +58,8 @@ class Alerts:
                 """
                 INSERT INTO pggit.performance_metrics (operation_type, operation_name, duration_microseconds,
                     duration_ms, start_time, end_time, user_name, period_start)
-                VALUES (%s, %s, %s::bigint, %s::bigint / 1000.0, now() - interval '1 s', now(), 'app', current_date)
+                VALUES (%s, %s, %s::bigint, %s::bigint / 1000.0, localtimestamp - interval '1 s', localtimestamp, 'app',
+                    current_date)
                 RETURNING metric_id
                 """,
                 operation,

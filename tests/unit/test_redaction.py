@@ -209,8 +209,8 @@ def test_masking_is_total(event: dict[str, object]) -> None:
     ],
 )
 def test_hostile_text_costs_little(make: Callable[[], str]) -> None:
-    """Text made to send patterns into backtracking is masked in well under a second."""
+    """Text made to send patterns into backtracking is masked in well under a second of computing."""
     text = make()
-    began = time.perf_counter()
+    began = time.process_time()
     redaction.text(text)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5

@@ -5,7 +5,8 @@
 -- Percentiles lie between two ranks as percentile_cont's do, and each rank's bucket is within 1 % of its metric; so the
 -- percentile is. min, max, mean and stddev come from the rows' own minima, maxima and sums. Counts are doubles, exact
 -- up to 2^53, because sums of bigint are numeric and three times as slow.
--- With p_until the last day is in the window only in part, too: its hours are added, and raw rows after them.
+-- With p_until the last day is in the window only in part, too: its hours are added, and raw rows after them. So it is
+-- when the clock was set back (summer time ends): the hours that lie ahead are part of their day, but read as raw rows.
 CREATE OR REPLACE FUNCTION pggit.histogram_latency_figures(
     p_since timestamp,
     p_operation_type text DEFAULT NULL,
@@ -35,7 +36,12 @@ DECLARE
     v_first_hour timestamp := date_trunc('hour', p_since)
         + CASE WHEN p_since = date_trunc('hour', p_since) THEN interval '0' ELSE interval '1 hour' END;
     v_first_day date := v_first_hour::date;
-    v_last_day date := CASE WHEN p_until IS NULL THEN 'infinity' ELSE greatest(v_stored_to, v_first_hour)::date END;
+    v_last_day date := CASE
+        WHEN p_until IS NULL AND NOT EXISTS (
+            SELECT FROM pggit.performance_metric_histogram AS ahead WHERE ahead.hour_start >= v_stored_to
+        ) THEN 'infinity'
+        ELSE greatest(v_stored_to, v_first_hour)::date
+    END;
     v_takes_off boolean := extract(HOUR FROM v_first_hour) < 12 AND v_first_day < v_last_day;
 BEGIN
     RETURN QUERY

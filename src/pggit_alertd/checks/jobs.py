@@ -45,8 +45,10 @@ def _job(row: Sequence[Any], /) -> CheckResult:
             Status.WARNING,
             f"overdue since {_when(slot)}, it {succeeded}; see that a daemon runs, then pggit.scheduled_job_run",
         )
-    if last_success is None:
-        return CheckResult(name, Status.OK, f"has not been due yet; next {_when(cron.next_slot(now))}")
+    if last_success is None and slot >= since:
+        succeeded = f"has been due since {_when(slot)}, and {succeeded}"
+    elif last_success is None:
+        succeeded = f"has not been due yet; next {_when(cron.next_slot(now))}"
     return CheckResult(name, Status.OK, succeeded)
 
 
