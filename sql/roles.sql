@@ -327,14 +327,15 @@ BEGIN
             -- Called by those above that run as their caller; these do too, and read.
             SELECT helper, role_name
             FROM unnest(ARRAY[
-                'active_baseline', 'anomaly_cut', 'anomaly_zscore', 'baseline_candidates', 'baseline_in_use',
-                'baseline_is_noise', 'baseline_percent_change', 'baseline_problems', 'baseline_reference',
-                'baseline_verdict', 'count_shadow_alerts', 'dead_letters', 'duration_text', 'exact_latency_figures',
-                'exact_operations', 'glob_matches', 'histogram_latency_figures', 'histograms_stored_to',
-                'known_spread', 'largest_baseline_average', 'latency_bucket', 'latency_bucket_width',
-                'latency_of_bucket', 'latency_of_log', 'log_sentence', 'milliseconds_apart', 'milliseconds_text',
-                'notification_group_key', 'plan_baselines', 'require_baseline_arguments', 'tail_growth',
-                'tail_of_zscore', 'tail_shape', 'threshold_is_critical', 'zscore_of_tail'
+                'active_baseline', 'anomaly_cut', 'anomaly_zscore', 'apprise_setting_problem', 'baseline_candidates',
+                'baseline_in_use', 'baseline_is_noise', 'baseline_percent_change', 'baseline_problems',
+                'baseline_reference', 'baseline_verdict', 'count_shadow_alerts', 'dead_letters', 'duration_text',
+                'exact_latency_figures', 'exact_operations', 'glob_matches', 'histogram_latency_figures',
+                'histograms_stored_to', 'known_spread', 'largest_baseline_average', 'latency_bucket',
+                'latency_bucket_width', 'latency_of_bucket', 'latency_of_log', 'log_sentence', 'mail_addresses',
+                'mail_addresses_problem', 'milliseconds_apart', 'milliseconds_text', 'notification_group_key',
+                'notification_setting_problem', 'plan_baselines', 'require_baseline_arguments', 'tail_growth',
+                'tail_of_zscore', 'tail_shape', 'threshold_is_critical', 'webhook_setting_problem', 'zscore_of_tail'
             ]) AS helper
             CROSS JOIN unnest(ARRAY['pggit_alertd_daemon', 'pggit_alertd_operator']) AS role_name
         ) AS granted (function_name, grantee)

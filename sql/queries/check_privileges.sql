@@ -45,6 +45,7 @@ needed_function AS (
         ('route_alerts'),
         ('claim_notifications'),
         ('gather_digests'),
+        ('notification_setting_problem'),
         ('requeue_missed_alerts'),
         ('give_up_behind_open_breakers'),
         ('queue_fallbacks'),
