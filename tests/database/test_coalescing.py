@@ -9,18 +9,6 @@ from support.claims import ack, rooms, store
 
 pytestmark = pytest.mark.servers
 
-ROW = """
-INSERT INTO pggit.alert_notification_queue
-    (alert_id, channel, recipient, message, setting_id, destination_key, group_key, event, alert)
-SELECT %s, 'slack', 'x', %s, s.setting_id, s.destination_key, 'g', %s, %s::jsonb
-FROM pggit.alert_notification_settings AS s WHERE s.setting_id = %s RETURNING queue_id
-"""
-
-
-async def event(alerts: Alerts, setting: int, alert_id: int, name: str, alert: str = "{}") -> int:
-    """Queue one event of group g."""
-    return int(await alerts.value(ROW, alert_id, f"ALERT: {alert_id}", name, alert, setting))
-
 
 async def test_what_is_due_for_one_group_is_one_message(alerts: Alerts, pool: Database) -> None:
     """Three alerts are one claim with the count and the worst first; another operation is another message."""
@@ -157,7 +145,7 @@ async def test_no_event_overtakes_another(alerts: Alerts, pool: Database) -> Non
     """While the trigger is on its way, or waits for its next try, neither acknowledged nor resolved is sent."""
     setting = await alerts.setting()
     for name in ("triggered", "acknowledged", "resolved"):
-        await event(alerts, setting, 1, name)
+        await alerts.event(setting, 1, name)
     mine = store(pool)
     for expected in (Event.TRIGGERED, Event.ACKNOWLEDGED, Event.RESOLVED):
         (claim,) = await mine.claim(rooms(), take_expired=True)
@@ -168,15 +156,15 @@ async def test_no_event_overtakes_another(alerts: Alerts, pool: Database) -> Non
         await alerts.rows("UPDATE pggit.alert_notification_queue SET next_attempt_at = now()")
         (claim,) = await mine.claim(rooms(), take_expired=True)
         await mine.acknowledge([ack(claim)])
-    await event(alerts, setting, 2, "triggered")
+    await alerts.event(setting, 2, "triggered")
     assert len(await mine.claim(rooms(), take_expired=True)) == 1
 
 
 async def test_a_new_alert_waits_for_the_old_one_to_be_resolved(alerts: Alerts, pool: Database) -> None:
     """A trigger after an unsent `resolved` of its group goes out second; a dead letter holds nobody up."""
     setting = await alerts.setting()
-    await event(alerts, setting, 1, "resolved")
-    await event(alerts, setting, 2, "triggered")
+    await alerts.event(setting, 1, "resolved")
+    await alerts.event(setting, 2, "triggered")
     mine = store(pool)
     (first,) = await mine.claim(rooms(), take_expired=True)
     assert first.event is Event.RESOLVED
@@ -189,10 +177,10 @@ async def test_a_new_alert_waits_for_the_old_one_to_be_resolved(alerts: Alerts, 
 async def test_what_is_over_before_it_was_told_is_one_message(alerts: Alerts, pool: Database) -> None:
     """Unsent triggers and their `resolved` fold into one that says both, presented as what happened last."""
     setting = await alerts.setting()
-    await event(alerts, setting, 1, "triggered", '{"factor": 3, "severity": "WARNING", "episode": 4}')
-    await event(alerts, setting, 2, "triggered", '{"factor": 9, "severity": "CRITICAL", "episode": 4}')
-    await event(
-        alerts, setting, 2, "resolved", '{"actor": "pggit-alertd", "note": "back under its threshold", "episode": 4}'
+    await alerts.event(setting, 1, "triggered", '{"factor": 3, "severity": "WARNING", "episode": 4}')
+    await alerts.event(setting, 2, "triggered", '{"factor": 9, "severity": "CRITICAL", "episode": 4}')
+    await alerts.event(
+        setting, 2, "resolved", '{"actor": "pggit-alertd", "note": "back under its threshold", "episode": 4}'
     )
     mine = store(pool, coalesce=True)
     (claim,) = await mine.claim(rooms(), take_expired=True)
@@ -208,9 +196,9 @@ async def test_what_is_over_before_it_was_told_is_one_message(alerts: Alerts, po
 async def test_episodes_are_not_folded_into_each_other(alerts: Alerts, pool: Database) -> None:
     """The end of one run of alerts and the beginning of the next are two messages: each is an incident of its own."""
     setting = await alerts.setting("slack")
-    await event(alerts, setting, 1, "resolved", '{"episode": 1}')
-    await event(alerts, setting, 2, "triggered", '{"episode": 2}')
-    await event(alerts, setting, 3, "triggered", '{"episode": 2}')
+    await alerts.event(setting, 1, "resolved", '{"episode": 1}')
+    await alerts.event(setting, 2, "triggered", '{"episode": 2}')
+    await alerts.event(setting, 3, "triggered", '{"episode": 2}')
     mine = store(pool, coalesce=True)
     first, second = await mine.claim(rooms(), take_expired=True)
     assert (first.event, first.size) == (Event.RESOLVED, 1)
@@ -220,9 +208,9 @@ async def test_episodes_are_not_folded_into_each_other(alerts: Alerts, pool: Dat
 async def test_a_snapshot_nobody_can_read_does_not_stop_a_digest(alerts: Alerts, pool: Database) -> None:
     """Rows made by hand with numbers beyond all measure travel along; the message then speaks of its own alert."""
     setting = await alerts.setting()
-    await event(alerts, setting, 1, "triggered", '{"factor": "high"}')
-    await event(alerts, setting, 2, "triggered", '{"factor": 1e400, "severity": 7}')
-    await event(alerts, setting, 3, "triggered", '{"factor": ' + "9" * 5000 + "}")
+    await alerts.event(setting, 1, "triggered", '{"factor": "high"}')
+    await alerts.event(setting, 2, "triggered", '{"factor": 1e400, "severity": 7}')
+    await alerts.event(setting, 3, "triggered", '{"factor": ' + "9" * 5000 + "}")
     mine = store(pool, coalesce=True)
     (claim,) = await mine.claim(rooms(), take_expired=True)
     assert claim.size == 3
@@ -288,10 +276,10 @@ async def test_pages_and_routine_of_one_group_are_claimed_together_once(alerts: 
 async def test_a_new_episode_waits_for_nothing(alerts: Alerts, pool: Database) -> None:
     """A receiver that takes no `resolved` does not hold up the next page."""
     setting = await alerts.setting()
-    await event(alerts, setting, 1, "resolved", '{"episode": 1}')
+    await alerts.event(setting, 1, "resolved", '{"episode": 1}')
     mine = store(pool)
     (old,) = await mine.claim(rooms(), take_expired=True)
     await mine.acknowledge([ack(old, Outcome.RETRY, delay=600.0)])
-    await event(alerts, setting, 2, "triggered", '{"episode": 2}')
+    await alerts.event(setting, 2, "triggered", '{"episode": 2}')
     (page,) = await mine.claim(rooms(), take_expired=True)
     assert page.event is Event.TRIGGERED

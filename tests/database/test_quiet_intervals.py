@@ -92,9 +92,9 @@ async def test_two_workers_begin_one_interval(alerts: Alerts, pool: Database) ->
     """Of two rows that two workers hold in turn, one speaks; the other is moved to the interval's end by the claim."""
     setting = await alerts.setting()
     await alerts.rows("UPDATE pggit.alert_notification_settings SET min_interval = '10 min'")
-    await event(alerts, setting, 1, "triggered")
+    await alerts.event(setting, 1, "triggered")
     (first,) = await store(pool, coalesce=True).claim(rooms(), take_expired=True)
-    await event(alerts, setting, 2, "triggered")
+    await alerts.event(setting, 2, "triggered")
     assert await store(pool, "w2", coalesce=True).claim(rooms(), take_expired=True) == []
     assert await alerts.queue("next_attempt_at > now() + interval '9 min'", "alert_id = 2") == [(True,)]
     assert first.alert.alert_id == 1
@@ -116,7 +116,7 @@ async def test_two_episodes_of_a_quiet_group_take_turns(alerts: Alerts, pool: Da
     setting = await alerts.setting()
     await alerts.rows("UPDATE pggit.alert_notification_settings SET min_interval = '10 min'")
     for number in range(1, 5):
-        await event(alerts, setting, number, "triggered", f'{{"episode": {number % 2}}}')
+        await alerts.event(setting, number, "triggered", f'{{"episode": {number % 2}}}')
     mine = store(pool, coalesce=True)
     (first,) = await mine.claim(rooms(), take_expired=True)
     assert (first.alert.alert_id, first.size) == (1, 2)

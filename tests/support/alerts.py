@@ -15,6 +15,13 @@ PAGERDUTY: dict[str, Any] = {"service_key": "0123456789abcdef0123456789abcdef"}
 HOOK: dict[str, Any] = {"url": "https://example.com/hooks/T00B00x"}
 APPRISE: dict[str, Any] = {"urls": ["tgram://123456:token/42", "discord://id/token"]}
 
+EVENT = """
+INSERT INTO pggit.alert_notification_queue
+    (alert_id, channel, recipient, message, setting_id, destination_key, group_key, event, alert)
+SELECT %s, 'slack', 'x', %s, s.setting_id, s.destination_key, 'g', %s, %s::jsonb
+FROM pggit.alert_notification_settings AS s WHERE s.setting_id = %s RETURNING queue_id
+"""
+
 
 class Alerts:
     """One database, seen through an autocommit connection that remembers its warnings."""
@@ -134,6 +141,10 @@ class Alerts:
                 pattern,
             )
         )
+
+    async def event(self, setting: int, alert_id: int, name: str, alert: str = "{}") -> int:
+        """Queue one event of group g, as if it had been routed."""
+        return int(await self.value(EVENT, alert_id, f"ALERT: {alert_id}", name, alert, setting))
 
     async def route(self, limit: int = 500) -> tuple[int, int, int]:
         """Call the router; return alerts, notifications queued, notifications refused."""
