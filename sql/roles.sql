@@ -322,14 +322,15 @@ BEGIN
             ('approve_baseline', 'pggit_alertd_operator'),
             ('reject_baseline', 'pggit_alertd_operator'),
             ('dead_letters', 'pggit_alertd_reader'),
-            ('glob_matches', 'pggit_alertd_reader')
+            ('glob_matches', 'pggit_alertd_reader'),
+            ('ended_deliveries', 'pggit_alertd_reader')
             UNION ALL
             -- Called by those above that run as their caller; these do too, and read.
             SELECT helper, role_name
             FROM unnest(ARRAY[
                 'active_baseline', 'anomaly_cut', 'anomaly_zscore', 'apprise_setting_problem', 'baseline_candidates',
                 'baseline_in_use', 'baseline_is_noise', 'baseline_percent_change', 'baseline_problems',
-                'baseline_reference', 'baseline_verdict', 'count_shadow_alerts', 'dead_letters', 'duration_text',
+                'baseline_reference', 'baseline_verdict', 'count_shadow_alerts', 'dead_letters', 'duration_text', 'ended_deliveries',
                 'exact_latency_figures', 'exact_operations', 'glob_matches', 'histogram_latency_figures',
                 'histograms_stored_to', 'known_spread', 'largest_baseline_average', 'latency_bucket',
                 'latency_bucket_width', 'latency_of_bucket', 'latency_of_log', 'log_sentence', 'mail_addresses',

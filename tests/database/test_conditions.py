@@ -260,3 +260,15 @@ async def test_a_condition_that_nobody_knows_went_not_unheard(alerts: Alerts) ->
     """NULL and unknown conditions, and one of which nothing is queued, have no notice that could be lost."""
     for arguments in ("NULL, NULL, NULL", "4711, now(), '{1}'", "4711, NULL, '{}'"):
         assert await alerts.value(f"SELECT pggit.condition_went_unheard({arguments})") is False
+
+
+async def test_deliveries_that_ended_are_counted_within_a_window(alerts: Alerts) -> None:
+    """Sent and given up, the newest hour unless told otherwise; of nothing, and without a window, none."""
+    ended = "SELECT deliveries, sent FROM pggit.ended_deliveries({})"
+    assert await alerts.rows(ended.format("")) == [(0, 0)]
+    await alerts.rows(LOG, "sent", None, "1 min", 3)
+    await alerts.rows(LOG, "failed", "expired", "1 min", 2)
+    await alerts.rows(LOG, "failed", "expired", "61 min", 4)
+    assert await alerts.rows(ended.format("")) == [(5, 3)]
+    assert await alerts.rows(ended.format("'2 hours'")) == [(9, 3)]
+    assert await alerts.rows(ended.format("NULL")) == [(0, 0)]

@@ -48,20 +48,8 @@ unrouted AS (
     WHERE o.routed_at IS NULL AND o.occurred_at < now() - p_oldest_due
 ),
 
--- What was given up and is being sent again has not ended, and once sent it counts as that: one look-up for each that
--- failed.
 finished AS (
-    SELECT count(*) AS deliveries, count(*) FILTER (WHERE ended.status = 'sent') AS sent
-    FROM (
-        SELECT
-            l.status,
-            CASE WHEN l.status = 'failed' THEN (
-                SELECT q.status FROM pggit.alert_notification_queue AS q WHERE q.queue_id = l.queue_id
-            ) END AS now_status
-        FROM pggit.alert_notification_log AS l
-        WHERE l.sent_at > now() - interval '1 hour' AND l.status IN ('sent', 'failed')
-    ) AS ended
-    WHERE coalesce(ended.now_status, 'failed') = 'failed'
+    SELECT e.deliveries, e.sent FROM pggit.ended_deliveries('1 hour') AS e
 ),
 
 -- self_check is left out: while it can judge, it runs.
