@@ -143,8 +143,7 @@ async def test_stopping_while_it_is_being_loaded(tmp_path: Path, number: signal.
     finally:
         signal.signal(signal.SIGHUP, before)
     async with starting as daemon, asyncio.timeout(30):
-        writer = await asyncio.to_thread(secret.open, "wb")  # waits for the reader
-        daemon.signal(number)
-        assert await daemon.ended() == 0
-        writer.close()
+        with await asyncio.to_thread(secret.open, "wb"):  # waits for the reader
+            daemon.signal(number)
+            assert await daemon.ended() == 0
         assert not daemon.events

@@ -36,9 +36,10 @@ def _leave_when_told() -> None:
 
     Most of the start is imports. The kernel keeps from a container's first process what it has no handler for, so
     without one a pod that is deleted while it starts would work on until it is killed in the middle of a delivery.
+    As later, only SIGHUP stays ignored where it was: nohup means it, a script that starts this beside itself does not.
     """
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: os._exit(0))
 
 
