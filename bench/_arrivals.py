@@ -55,7 +55,7 @@ class Arrivals:
         while not (at := self.of(number)):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"job {number} was not worked on")
-            time.sleep(0.0005)
+            time.sleep(0.0005)  # another process writes the cell, and has nothing to wake us with
         return at
 
     def clear(self) -> None:

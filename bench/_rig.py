@@ -57,7 +57,7 @@ class Rig:
         self._server.start()
         self._sink.start()
         while (port := _HEAD.unpack_from(self._buffer)[1]) == 0:
-            time.sleep(0.01)
+            time.sleep(0.01)  # the sink's process writes its port there
         self.webhook = f"http://127.0.0.1:{port}/services/T00000000/B00000000/bench"
         self.marked_webhook = self.webhook.replace("/bench", "/marked")
         with psycopg.connect(self._server.dsn(), autocommit=True) as connection:
@@ -105,7 +105,7 @@ class Rig:
                 )
                 try:
                     while '"ready"' not in log.read_text() and process.poll() is None:
-                        time.sleep(0.02)
+                        time.sleep(0.02)  # its log is a file, as a service's is
                     if process.poll() is not None:
                         raise RuntimeError(log.read_text()[-2000:])
                     yield DaemonProcess(process.pid)
@@ -123,7 +123,7 @@ class Rig:
         while self.received() < number:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"request {number} did not come; {self.received()} did")
-            time.sleep(0.001)
+            time.sleep(0.001)  # the sink notes the time itself, so this look costs no latency
         return float(_TIME.unpack_from(self._buffer, _HEAD.size + BODY + _TIME.size * (number - 1))[0])
 
     def marked_arrival(self, number: int, within: float = 30.0) -> float:
@@ -132,7 +132,7 @@ class Rig:
         while _HEAD.unpack_from(self._buffer)[3] < number:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"marked request {number} did not come")
-            time.sleep(0.001)
+            time.sleep(0.001)  # as above
         offset = _HEAD.size + BODY + _TIME.size * (CAPACITY + number - 1)
         return float(_TIME.unpack_from(self._buffer, offset)[0])
 

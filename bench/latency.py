@@ -83,7 +83,7 @@ def main() -> None:
         with rig.daemon() as daemon:
             through = through_daemon(rig, arguments.alerts)
             cpu = daemon.cpu_seconds()
-            time.sleep(arguments.idle)
+            time.sleep(arguments.idle)  # what it uses while nothing happens is the measurement
             idle = (daemon.cpu_seconds() - cpu) * 60 / arguments.idle
             resident = daemon.resident_mb()
         bare = asyncio.run(floor(rig, arguments.alerts))

@@ -12,12 +12,10 @@ from typing import Any
 
 from pggit_alertd.database import queries
 from pggit_alertd.database.pool import Connection, Database
-from pggit_alertd.errors import DatabaseError, JobBusy
+from pggit_alertd.errors import DatabaseLocked, JobBusy
 
 Result = dict[str, Any]
 Work = Callable[[Database, float], Awaitable[Result]]
-
-LOCK_NOT_AVAILABLE = "55P03"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +47,6 @@ async def rows(
     return await cursor.fetchall()
 
 
-def sqlstate(error: BaseException | None) -> str | None:
-    """Return the SQLSTATE of the server's error behind one of ours, or None."""
-    while error is not None:
-        code = getattr(error, "sqlstate", None)
-        if code is not None:
-            return str(code)
-        error = error.__cause__
-    return None
-
-
 @asynccontextmanager
 async def transaction(database: Database, seconds: float) -> AsyncIterator[Connection]:
     """Lend a connection inside a transaction whose statements end after that many seconds.
@@ -70,7 +58,5 @@ async def transaction(database: Database, seconds: float) -> AsyncIterator[Conne
             milliseconds = str(max(int(seconds * 1000), 1))
             await rows(connection, "session_local", {"name": "statement_timeout", "value": milliseconds})
             yield connection
-    except DatabaseError as error:
-        if sqlstate(error) == LOCK_NOT_AVAILABLE:
-            raise JobBusy(f"Somebody else holds the lock: {error}") from error
-        raise
+    except DatabaseLocked as error:
+        raise JobBusy(f"Somebody else holds the lock: {error}") from error
