@@ -323,7 +323,9 @@ BEGIN
             ('reject_baseline', 'pggit_alertd_operator'),
             ('dead_letters', 'pggit_alertd_reader'),
             ('glob_matches', 'pggit_alertd_reader'),
-            ('ended_deliveries', 'pggit_alertd_reader')
+            ('ended_deliveries', 'pggit_alertd_reader'),
+            ('duration_text', 'pggit_alertd_reader'),
+            ('log_sentence', 'pggit_alertd_reader')
             UNION ALL
             -- Called by those above that run as their caller; these do too, and read.
             SELECT helper, role_name

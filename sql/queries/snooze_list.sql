@@ -43,7 +43,7 @@ LEFT JOIN LATERAL (
     SELECT n.starts_at, n.ends_at
     FROM pggit.alert_snooze_occurrence AS n
     WHERE n.snooze_id = s.snooze_id
-    ORDER BY n.ends_at <= now(), abs(extract(EPOCH FROM n.starts_at - now()))
+    ORDER BY n.ends_at <= now(), n.starts_at > now(), abs(extract(EPOCH FROM n.starts_at - now()))
     LIMIT 1
 ) AS o ON TRUE
 WHERE (:'snooze_id'::bigint IS NULL OR s.snooze_id = :'snooze_id'::bigint)

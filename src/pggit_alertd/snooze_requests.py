@@ -113,6 +113,8 @@ def read(
     """
     if not reason.strip():
         raise SnoozeRefused("A window needs a reason, for those who wonder why nobody was told; write --reason TEXT.")
+    if empty := [name for name, value in options.items() if value is not None and not value.strip()]:
+        raise SnoozeRefused(f"--{empty[0]} is empty; give it a value, or leave it out.")
     zone = _judged("--timezone", time_zone, options["timezone"] or "UTC")
     shared: dict[str, Any] = {
         "reason": reason,

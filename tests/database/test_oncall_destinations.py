@@ -1,6 +1,7 @@
 """On-call shifts and destinations: what waits for a setting waits where the setting reaches now, and nowhere else."""
 
 import pytest
+from psycopg import IntegrityError
 from psycopg.types.json import Jsonb
 
 from pggit_alertd.database.pool import Database
@@ -221,3 +222,24 @@ async def test_a_setting_that_is_made_for_shifts_needs_no_config_of_its_own(aler
     await alerts.rows("DELETE FROM pggit.oncall_shift")
     await alerts.alert("push", severity="CRITICAL")
     assert await alerts.route() == (1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ("NULL, now(), 'infinity', %s", "setting_id must not be NULL"),
+        ("1, NULL, 'infinity', %s", "starts_at must not be NULL"),
+        ("1, now(), NULL, %s", "ends_at must not be NULL"),
+        ("1, now(), now() - interval '1 h', %s", "oncall_shift_ends_after_it_starts"),
+        ("1, now(), 'infinity', jsonb_build_array(%s::jsonb)", "oncall_shift_config_is_an_object"),
+        ("1, now(), 'infinity', CASE WHEN %s::jsonb IS NULL THEN '{}'::jsonb END", "config must not be NULL"),
+    ],
+)
+async def test_a_shift_that_is_refused_shows_no_secret(alerts: Alerts, values: str, says: str) -> None:
+    """What a constraint would refuse is refused before it, so the row stands neither in the error nor in the log."""
+    await alerts.setting()
+    statement = f"INSERT INTO pggit.oncall_shift (setting_id, starts_at, ends_at, config) VALUES ({values})"  # noqa: S608
+    with pytest.raises(IntegrityError, match=says) as refused:
+        await alerts.rows(statement, Jsonb(SHIFT))
+    assert SHIFT["webhook"] not in f"{refused.value} {refused.value.diag.message_detail}"
+    assert "Failing row" not in f"{refused.value} {refused.value.diag.message_detail}"

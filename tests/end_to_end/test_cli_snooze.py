@@ -92,6 +92,20 @@ async def test_a_recurring_window_is_worked_out_at_once(desk: Desk) -> None:
     assert (await desk.rows("SELECT expanded_until > now() + interval '13 days' FROM pggit.alert_snooze")) == [(True,)]
 
 
+async def test_an_open_occurrence_is_listed_though_the_next_is_nearer(desk: Desk) -> None:
+    """A recurring window that mutes now is said to be open, though it began longer ago than it begins again."""
+    await desk.snooze("add", "--cron", "0 2 * * *", "--duration", "20h", "--reason", "nights")
+    await desk.rows("DELETE FROM pggit.alert_snooze_occurrence RETURNING snooze_id")
+    await desk.rows(
+        "INSERT INTO pggit.alert_snooze_occurrence (snooze_id, starts_at, ends_at)"
+        " SELECT s.snooze_id, now() + v.starts, now() + v.ends FROM pggit.alert_snooze AS s CROSS JOIN"
+        " (VALUES (interval '-19 h', interval '1 h'), (interval '5 h', interval '25 h')) AS v (starts, ends)"
+        " RETURNING snooze_id"
+    )
+    (listed,) = (await desk.snooze("list", "--json")).json["snoozes"]
+    assert listed["state"] == "active"
+
+
 async def test_a_window_that_never_closes_is_allowed_and_said(desk: Desk) -> None:
     """A duration longer than the time between two starts mutes without a break, so the answer says so."""
     made = await desk.snooze("add", "--cron", "0 * * * *", "--duration", "90m", "--reason", "always")
@@ -106,6 +120,8 @@ async def test_mistakes_are_answered_with_the_mend(desk: Desk) -> None:
     for arguments, said in (
         (("--cron", "0 2 * *", "--duration", "1h"), "--cron '0 2 * *' has 4 fields"),
         (("--for", "1h", "--severity", "bad"), "There is no severity 'bad'; write CRITICAL, WARNING, INFO or all."),
+        (("--for", "1h", "--operation", ""), "--operation is empty; give it a value, or leave it out."),
+        (("--for", "1h", "--severity", " "), "--severity is empty"),
         (("--for", "1h", "--setting", "4711"), "There is no notification setting 4711."),
         (("--from", "2020-01-01", "--to", "2020-01-02"), "The window would be over already"),
     ):

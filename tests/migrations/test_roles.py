@@ -170,6 +170,15 @@ WRITES = (
 )
 OPERATORS = ("backtest_", "deadletter_", "settings_history")
 """Statements that people run, with an operator's login."""
+READERS = (
+    "explain_alert",
+    "deadletter_list",
+    "deadletter_show",
+    "deadletter_attempts",
+    "settings_history",
+    "snooze_list",
+)
+"""Those of people's statements that only look, with any login of ours."""
 PARAMETER = re.compile(r"%\((\w+)\)s")
 CALL = re.compile(r"(\w+)\s*\(")
 
@@ -199,6 +208,16 @@ async def test_the_daemon_may_run_every_query(connection: psycopg.AsyncConnectio
             except psycopg.errors.InsufficientPrivilege as error:
                 refused.append(f"{name}: {error.diag.message_primary}")
     assert refused == []
+
+
+@pytest.mark.parametrize("role", ["pggit_alertd_operator", "pggit_alertd_reader"])
+async def test_whoever_may_read_may_run_what_only_looks(connection: psycopg.AsyncConnection[Any], role: str) -> None:
+    """The statements of explain, of the lists of dead letters and windows, and of the audit run with these roles."""
+    await as_role(connection, role)
+    for name in READERS:
+        text = queries.load(name)
+        given = dict.fromkeys(PARAMETER.findall(text))
+        await connection.execute(f"EXPLAIN {text}".encode(), given)
 
 
 def test_public_has_nothing_on_our_tables(database: str) -> None:
@@ -271,6 +290,10 @@ def test_a_role_may_call_whatever_its_functions_call_as_their_caller(database: s
     for name in NAMES:
         role = "pggit_alertd_operator" if name.startswith(OPERATORS) or name in DECISIONS else "pggit_alertd_daemon"
         lacking += [f"{role}: {name}.sql" for other in called(queries.load(name), ours) if role not in may[other]]
+    for name in READERS:
+        lacking += [
+            f"{name}.sql" for other in called(queries.load(name), ours) if "pggit_alertd_reader" not in may[other]
+        ]
     for text, role in viewed:
         lacking += [f"{role}: a view calls {other}" for other in called(text, ours) if role not in may[other]]
     assert len(viewed) > 10
